@@ -1,0 +1,30 @@
+"""The protocol of every searcher."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from autopytorch_lite.history.trial import Done, Finished, Proposal, Proposed, Wait
+
+
+@runtime_checkable
+class Searcher(Protocol):
+    """Decides what to evaluate next. Its state is a fold over the lines told, so telling a history again restores it.
+
+    Any number of proposals may be open at once. Losses are minimised; a failed trial is told with its status and no loss.
+    """
+
+    def ask(self) -> Proposal | Wait | Done:
+        """The next proposal. Changes nothing: asking twice without telling gives the same answer.
+
+        Randomness is drawn from ``numpy.random.default_rng([seed, 0, n_proposed])``.
+        """
+        ...
+
+    def tell(self, line: Proposed | Finished) -> None:
+        """Take in one history line.
+
+        Raises:
+            ValueError: the line contradicts what was told before (a trial finished that was never proposed).
+        """
+        ...
