@@ -1,0 +1,132 @@
+"""What every learner of the graph promises: fit to a budget, continue, predict, save, load."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from autopytorch_lite.data.dataset import EncodedTable
+from autopytorch_lite.errors import BudgetError, NothingTrainedError
+from autopytorch_lite.metrics import Metric
+from autopytorch_lite.types import Array, Config, DatasetInfo, FloatArray
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows with their answers.
+
+    Attributes:
+        table: encoded inputs, n rows.
+        y: class codes, int64, shape (n,); or targets in original units, float64, shape (n, n_outputs).
+        sample_weight: float64, shape (n,), or None where all rows count the same.
+    """
+
+    table: EncodedTable
+    y: Array
+    sample_weight: FloatArray | None = None
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """What is the same for every trial of a run.
+
+    Attributes:
+        max_budget: epochs of the largest rung; schedules are laid out for it.
+        seed: seed of the trial; the same seed gives the same fit.
+        metric: what the learning curve reports, as a loss.
+        device: a torch device name.
+        precision: "float32" or what the trainer offers besides.
+        n_threads: threads that one fit may use.
+    """
+
+    max_budget: int
+    seed: int
+    metric: Metric
+    device: str = "cpu"
+    precision: str = "float32"
+    n_threads: int = 1
+
+
+@dataclass(frozen=True)
+class FitOutcome:
+    """What a fit leaves behind besides the fitted learner.
+
+    Attributes:
+        n_epochs: epochs trained in total, those of the continued trial included.
+        curve: loss of the metric on the validation rows after epochs 1 .. n_epochs, lower is better.
+        curves: further curves by name, one value per epoch.
+        info: small facts about the fit, plain data.
+    """
+
+    n_epochs: int
+    curve: tuple[float, ...]
+    curves: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    info: dict[str, Any] = field(default_factory=dict)
+
+
+class Learner(ABC):
+    """A model with everything before and around it: from an encoded table to predictions.
+
+    A learner is made by `build_learner`, which binds the configuration and the facts about the data set to it. It is
+    then fitted once, or loaded once from a folder that `save` wrote.
+    """
+
+    config: Config
+    dataset_info: DatasetInfo
+
+    def bind(self, config: Mapping[str, Any], info: DatasetInfo) -> None:
+        """Remember where this learner came from; `save` writes both down."""
+        self.config = dict(config)
+        self.dataset_info = info
+
+    @abstractmethod
+    def fit(
+        self, train: Rows, val: Rows, *, budget: int, settings: FitSettings, resume_from: Path | None = None
+    ) -> FitOutcome:
+        """Fit on `train` up to `budget` epochs in total; `val` is only scored, never learned from.
+
+        Args:
+            train: rows to learn from.
+            val: rows to score after every epoch.
+            budget: epochs in total, at least 1 and at most `settings.max_budget`.
+            settings: what the trials of a run share.
+            resume_from: folder that `save_checkpoint` of the same configuration and seed wrote on the same rows at a
+                smaller budget. Fitting 5 epochs and continuing to 15 equals fitting 15.
+
+        Raises:
+            BudgetError: `budget` is out of range.
+            DivergedError: losses or weights are not finite.
+        """
+
+    @abstractmethod
+    def predict(self, table: EncodedTable) -> FloatArray:
+        """Class probabilities whose rows sum to one, or targets in original units; float64, shape (n, n_outputs)."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write what predicting needs into `folder`, without pickle."""
+
+    @abstractmethod
+    def load(self, folder: Path) -> None:
+        """Inverse of `save`, on a learner built from the same configuration."""
+
+    @abstractmethod
+    def save_checkpoint(self, folder: Path) -> None:
+        """Write what continuing the fit at a larger budget needs into `folder`."""
+
+
+def check_budget(budget: int, settings: FitSettings) -> None:
+    """Raise `BudgetError` unless 1 <= budget <= max_budget."""
+    if not 1 <= budget <= settings.max_budget:
+        raise BudgetError(f"A budget must be within 1 and max_budget={settings.max_budget} epochs, got {budget}.")
+
+
+def not_fitted(learner: Learner) -> NothingTrainedError:
+    """The error for using a learner before `fit` or `load`."""
+    return NothingTrainedError(f"{type(learner).__name__} must be fitted or loaded before it predicts or is saved.")
