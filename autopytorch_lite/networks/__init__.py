@@ -1,0 +1,1 @@
+"""Torch modules for tables: shapes, embeddings, backbones, heads; no search space and no files."""

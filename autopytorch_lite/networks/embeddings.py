@@ -39,7 +39,7 @@ class EntityEmbedding(nn.Module):
             nn.Embedding(cardinality + 1, dim) for cardinality, dim in zip(cardinalities, dims, strict=True)
         )
         for table in self.tables:
-            nn.init.zeros_(table.weight[0])
+            nn.init.zeros_(table.get_parameter("weight").data[0])
         self.n_features = sum(dims)
 
     def forward(self, codes: Tensor) -> Tensor:

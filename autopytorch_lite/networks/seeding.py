@@ -16,8 +16,7 @@ def derived_seed(*entropy: int) -> int:
 
 @contextmanager
 def seeded_rng(*entropy: int, device: torch.device | str = "cpu") -> Iterator[None]:
-    """Inside the block torch's global generators (CPU, and `device` if it is a GPU) are seeded; afterwards they are
-    as before.
+    """Seed torch's global generators (CPU, and `device` if it is a GPU) for a block; afterwards they are as before.
 
     Layers such as dropout, and the construction of layers, draw from the global generators.
 

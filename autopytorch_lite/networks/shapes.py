@@ -20,7 +20,7 @@ _DROPOUT_UNITS = 1000
 
 
 def funnel(h: int, d: int, k: int, peak: int) -> list[int]:
-    """Widths `peak - i * s`, with s = max(0, trunc((peak - k) / h)): the first is the widest, the last nears the outputs."""
+    """Widths peak - i * s with s = max(0, trunc((peak - k) / h)): the first is the widest, the last nears k."""
     step = max(0, peak - k) // h if h else 0
     return [peak - i * step for i in range(h)]
 
