@@ -24,7 +24,7 @@ LAYERS = {
     "space": 4,
     **dict.fromkeys(("search", "execution", "ensemble", "report"), 5),
     "tuner": 6,
-    **dict.fromkeys(("settings", "run", "estimator"), 7),
+    **dict.fromkeys(("settings", "run", "persistence", "estimator"), 7),
     "cli": 8,
     "__main__": 9,
     "": 9,  # autopytorch_lite/__init__.py: the lazy public names

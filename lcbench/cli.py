@@ -1,0 +1,86 @@
+"""The command `lcbench`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+import numpy as np
+
+from autopytorch_lite.errors import AutoPyTorchLiteError, NotYetAvailableError
+from lcbench.benchmark import Benchmark
+
+_PATH = click.Path(exists=True, dir_okay=False)
+_LATER = {"ignore_unknown_options": True, "allow_extra_args": True}
+
+
+class _ErrorsAsOneLine(click.Group):
+    """Our own errors end a command with one line and exit status 1; click's usage errors with 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command named on the command line."""
+        try:
+            return super().invoke(ctx)
+        except AutoPyTorchLiteError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_ErrorsAsOneLine)
+def main() -> None:
+    """Learning curves of many configurations on many data sets.
+
+    Example: lcbench query data_2k_lw.json adult final_val_accuracy 17
+    """
+
+
+@main.command()
+@click.argument("path", type=_PATH)
+def info(path: str) -> None:
+    """Data sets, configurations and tags of the file PATH.
+
+    Example: lcbench info data_2k_lw.json
+    """
+    benchmark = Benchmark(path)
+    names = benchmark.get_dataset_names()
+    width = max(map(len, names))
+    click.echo(f"{'data set':<{width}}  OpenML task  configurations")
+    for name, task_id in zip(names, benchmark.get_openml_task_ids(), strict=True):
+        click.echo(f"{name:<{width}}  {task_id:>11}  {benchmark.get_number_of_configs(name):>14}")
+    click.echo(f"\ntags: {', '.join(benchmark.get_queriable_tags())}")
+
+
+@main.command()
+@click.argument("path", type=_PATH)
+@click.argument("dataset")
+@click.argument("tag")
+@click.argument("config_id", metavar="CONFIG")
+def query(path: str, dataset: str, tag: str, config_id: str) -> None:
+    """The value of TAG for configuration CONFIG on DATASET, as JSON.
+
+    Example: lcbench query data_2k_lw.json adult Train/val_accuracy 17
+    """
+    value = Benchmark(path).query(dataset, tag, config_id)
+    click.echo(json.dumps(value.tolist() if isinstance(value, np.ndarray) else value))
+
+
+@main.command(context_settings=_LATER)
+def generate() -> None:
+    """Record learning curves on your own table (not in this version)."""
+    raise NotYetAvailableError("lcbench generate, which records learning curves on your own table, does not exist yet.")
+
+
+@main.command(context_settings=_LATER)
+def simulate() -> None:
+    """Run searchers on recorded curves in simulated time (not in this version)."""
+    raise NotYetAvailableError("lcbench simulate, which runs searchers on recorded curves, does not exist yet.")
+
+
+@main.command(context_settings=_LATER)
+def analyse() -> None:
+    """Importance per budget and rank correlation between budgets (not in this version)."""
+    raise NotYetAvailableError("lcbench analyse, which reports importance and rank correlation, does not exist yet.")
+
+
+if __name__ == "__main__":
+    main()

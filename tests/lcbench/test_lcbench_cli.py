@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from lcbench.cli import main
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_info_lists_data_sets_and_tags(benchmark_file: Path) -> None:
+    result = run("info", benchmark_file)
+    assert result.exit_code == 0
+    assert "Australian       167104               6" in result.output
+    assert "Train/val_accuracy" in result.output
+
+
+def test_query_prints_a_curve_as_json(benchmark_file: Path) -> None:
+    result = run("query", benchmark_file, "credit-g", "epoch", "1")
+    assert result.exit_code == 0
+    assert json.loads(result.output) == list(range(52))
+
+
+def test_query_prints_a_configuration_as_json(benchmark_file: Path) -> None:
+    assert json.loads(run("query", benchmark_file, "Australian", "config", "0").output)["num_layers"] == 1
+
+
+def test_an_unknown_name_is_one_line_and_status_1(benchmark_file: Path) -> None:
+    result = run("query", benchmark_file, "credit-h", "epoch", "1")
+    assert result.exit_code == 1
+    assert result.output.strip() == "Error: Unknown data set 'credit-h'; did you mean 'credit-g'?"
+
+
+def test_a_misuse_is_status_2(benchmark_file: Path, tmp_path: Path) -> None:
+    assert run("query", benchmark_file).exit_code == 2
+    assert run("info", tmp_path / "absent.json").exit_code == 2
+
+
+@pytest.mark.parametrize("command", ["generate", "simulate", "analyse"])
+def test_commands_of_later_versions_say_so(command: str) -> None:
+    result = run(command, "table.csv", "--time", "3")
+    assert result.exit_code == 1
+    assert result.output.startswith(f"Error: lcbench {command}, which ")
+    assert len(result.output.splitlines()) == 1
+    assert run(command, "--help").exit_code == 0
