@@ -122,7 +122,9 @@ def _check_fits(metric: Metric) -> None:
     scores_values = _is_finite_on_toy(Metric(metric.name, Task.REGRESSION, 1))
     fits = _is_finite_on_toy(metric) and scores_values != metric.task.is_classification
     if not fits:
-        kind = f"{metric.task.value} task with {metric.n_outputs} " + ("classes" if metric.task.is_classification else "targets")
+        kind = f"{metric.task.value} task with {metric.n_outputs} " + (
+            "classes" if metric.task.is_classification else "targets"
+        )
         raise DataError(f"Metric {metric.name!r} cannot score a {kind}; choose another scikit-learn scorer name.")
 
 

@@ -1,0 +1,75 @@
+"""The predictor that a search leaves behind: a table in, the weighted vote of the ensemble's members out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autopytorch_lite.data.columns import TableSchema
+from autopytorch_lite.data.dataset import EncodedTable
+from autopytorch_lite.data.target import TargetSchema
+from autopytorch_lite.ensemble.selection import weighted_average
+from autopytorch_lite.history.trial import TrialKey
+from autopytorch_lite.pipeline.learner import Learner
+from autopytorch_lite.types import Array, FloatArray
+
+
+@dataclass(frozen=True)
+class FittedMember:
+    """One trial of the ensemble, ready to predict.
+
+    Attributes:
+        key: identity of the trial.
+        weight: share of the vote.
+        learners: one fitted learner per fold; their predictions are averaged.
+    """
+
+    key: TrialKey
+    weight: float
+    learners: tuple[Learner, ...]
+
+    def predict(self, table: EncodedTable) -> FloatArray:
+        """Average over folds, shape (n_rows, n_outputs)."""
+        predictions = [learner.predict(table) for learner in self.learners]
+        return weighted_average(predictions, np.full(len(predictions), 1 / len(predictions)))
+
+
+@dataclass(frozen=True)
+class EnsemblePredictor:
+    """Predicts from raw tables; holds no training data.
+
+    Attributes:
+        schema: how columns are read.
+        target: how answers are written.
+        members: the ensemble, weights sum to one.
+    """
+
+    schema: TableSchema
+    target: TargetSchema
+    members: tuple[FittedMember, ...]
+
+    def predict(self, X: Any) -> FloatArray:
+        """Class probabilities or target values in original units, float64, shape (n_rows, n_outputs)."""
+        table = self.schema.encode(X)
+        return weighted_average([member.predict(table) for member in self.members], [m.weight for m in self.members])
+
+    def predict_labels(self, X: Any) -> Array:
+        """Labels as they came in, shape (n_rows,); or values, shape (n_rows,) or (n_rows, n_targets)."""
+        return self.target.decode(self.predict(X))
+
+    def save_members(self, folder_of: Callable[[TrialKey, int], Path]) -> None:
+        """Write every member's models; `folder_of` says where fold number i of a trial goes."""
+        for member in self.members:
+            for fold, learner in enumerate(member.learners):
+                folder = folder_of(member.key, fold)
+                folder.mkdir(parents=True, exist_ok=True)
+                learner.save(folder)
+
+
+def load_member(key: TrialKey, weight: float, folders: Sequence[Path], load: Callable[[Path], Learner]) -> FittedMember:
+    """Read one member's models back, one folder per fold."""
+    return FittedMember(key, weight, tuple(load(folder) for folder in folders))

@@ -1,0 +1,387 @@
+"""The two estimators people use, and `load`: one engine, the task as a value."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.metrics import get_scorer
+from sklearn.utils.validation import check_is_fitted
+
+from autopytorch_lite import persistence
+from autopytorch_lite.data.dataset import Dataset, make_dataset
+from autopytorch_lite.ensemble.library import Ensemble
+from autopytorch_lite.ensemble.predictor import EnsemblePredictor
+from autopytorch_lite.errors import HistoryError, NothingTrainedError
+from autopytorch_lite.execution.limits import resolve_n_jobs
+from autopytorch_lite.history.events import Callback
+from autopytorch_lite.history.frame import history_frame
+from autopytorch_lite.history.store import RunDirectory, read_json
+from autopytorch_lite.history.summary import failure_summary
+from autopytorch_lite.history.trial import Line
+from autopytorch_lite.report.page import write_report
+from autopytorch_lite.report.progress import progress_callbacks
+from autopytorch_lite.report.tables import leaderboard
+from autopytorch_lite.run import RunRequest, TableRun
+from autopytorch_lite.settings import check_arguments, resolve_request, resolve_seed
+from autopytorch_lite.types import Array, Config, FloatArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class _AutoTabular(BaseEstimator):
+    """What both estimators share."""
+
+    _kind: ClassVar[str]
+
+    def __init__(
+        self,
+        *,
+        time_limit: float | None = 300,
+        n_trials: int | None = None,
+        metric: str | None = None,
+        search_space: str | Path | Mapping[str, Any] = "default",
+        portfolio: str | Path | Sequence[Config] | None = "default",
+        min_budget: int = 5,
+        max_budget: int = 50,
+        eta: int = 3,
+        resampling: Any = "auto",
+        ensemble_size: int = 50,
+        learners: str | Sequence[str] = "all",
+        n_jobs: int | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        memory_limit_mb: float | None = None,
+        column_kinds: Mapping[str, str] | None = None,
+        run_dir: str | Path | None = None,
+        random_state: Any = None,
+        verbose: int = 1,
+        callbacks: Iterable[Callback] = (),
+    ):
+        self.time_limit = time_limit
+        self.n_trials = n_trials
+        self.metric = metric
+        self.search_space = search_space
+        self.portfolio = portfolio
+        self.min_budget = min_budget
+        self.max_budget = max_budget
+        self.eta = eta
+        self.resampling = resampling
+        self.ensemble_size = ensemble_size
+        self.learners = learners
+        self.n_jobs = n_jobs
+        self.device = device
+        self.precision = precision
+        self.memory_limit_mb = memory_limit_mb
+        self.column_kinds = column_kinds
+        self.run_dir = run_dir
+        self.random_state = random_state
+        self.verbose = verbose
+        self.callbacks = callbacks
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        groups: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+    ) -> Self:
+        """Search for the best ensemble on a table within the limits.
+
+        Args:
+            X: pandas frame, numpy array, list of lists or scipy sparse matrix, shape (n_rows, n_columns): numbers, strings,
+                categories, booleans, dates and missing values in any mix.
+            y: labels of any type, shape (n_rows,); for the regressor numbers, shape (n_rows,) or (n_rows, n_targets).
+            sample_weight: non-negative, shape (n_rows,): counts in training losses and in validation metrics.
+            groups: shape (n_rows,): rows of one group never lie on both sides of a split.
+            X_val: rows to validate on instead of a split of X, with `y_val`.
+            y_val: their answers.
+
+        Returns:
+            The estimator.
+
+        Raises:
+            DataError: the data cannot be used; the message names the column, value or argument.
+            SpaceError, UnknownNameError, BudgetError: an argument does not fit.
+            HistoryError: `run_dir` holds a run on other data or with other settings.
+            NothingTrainedError: no evaluation succeeded; the message counts the failures and shows the first ones.
+        """
+        start = time.monotonic()
+        arguments = self.get_params(deep=False)
+        check_arguments(arguments)
+        seed = self._seed()
+        dataset = make_dataset(
+            X,
+            y,
+            kind=self._kind,
+            sample_weight=sample_weight,
+            groups=groups,
+            X_val=X_val,
+            y_val=y_val,
+            resampling=self.resampling,
+            column_kinds=self.column_kinds,
+            seed=seed,
+            estimator_name=type(self).__name__,
+        )
+        request = resolve_request({**arguments, "random_state": seed}, dataset.info)
+        self._run = self._open_or_create(dataset, request)
+        self._learn_input(self._run.dataset)
+        return self._search(start, self.time_limit, self.n_trials)
+
+    def refit_more(self, time_limit: float | None = None, n_trials: int | None = None) -> Self:
+        """Continue the same search for `time_limit` seconds, or until it has `n_trials` evaluations in all."""
+        check_is_fitted(self, "predictor_")
+        if getattr(self, "_run", None) is None:
+            raise HistoryError(
+                "This estimator was loaded or unpickled without its run directory, so it cannot search on."
+            )
+        start = time.monotonic()
+        check_arguments({**self.get_params(deep=False), "time_limit": time_limit, "n_trials": n_trials})
+        return self._search(start, time_limit, n_trials)
+
+    @classmethod
+    def resume(
+        cls, run_dir: str | Path, time_limit: float | None = None, n_trials: int | None = None, **changes: Any
+    ) -> Self:
+        """Continue a run from its directory, interrupted or finished; the data is read from there.
+
+        Args:
+            run_dir: directory of the run.
+            time_limit: seconds for this sitting; by default what the run was started with.
+            n_trials: evaluations in all, earlier sittings included; by default what the run was started with.
+            **changes: other constructor arguments that do not change the search, such as n_jobs, verbose and callbacks.
+
+        Raises:
+            HistoryError: not a run directory, a damaged one, or one of the other estimator.
+        """
+        start = time.monotonic()
+        run = TableRun.open(Path(run_dir))
+        if run.dataset.info.task.is_classification != (cls._kind == "classification"):
+            raise HistoryError(
+                f"{run_dir} holds a {run.dataset.info.task.value} run; {cls.__name__} cannot continue it."
+            )
+        stored = persistence.stored_arguments(read_json(run.directory.run))
+        estimator = cls(**{**stored, **changes, "run_dir": str(run_dir)})
+        if time_limit is None and n_trials is None:
+            time_limit, n_trials = estimator.time_limit, estimator.n_trials
+        estimator._run = run
+        estimator._learn_input(run.dataset)
+        return estimator._search(start, time_limit, n_trials)
+
+    def predict(self, X: Any) -> Array:
+        """Labels as they came in, shape (n_rows,); or values, shape (n_rows,) or (n_rows, n_targets)."""
+        check_is_fitted(self, "predictor_")
+        return self.predictor_.predict_labels(X)
+
+    def leaderboard(self) -> pd.DataFrame:
+        """Every evaluation, best first: configuration, budget, validation loss, weight in the ensemble, seconds, status."""
+        check_is_fitted(self, "predictor_")
+        return leaderboard(self._lines, self._ensemble.to_json())
+
+    @property
+    def ensemble_(self) -> pd.DataFrame:
+        """Members of the ensemble, heaviest first: config_id, budget, weight."""
+        import pandas as pd
+
+        check_is_fitted(self, "predictor_")
+        return pd.DataFrame([{**key._asdict(), "weight": weight} for key, weight in self._ensemble.members])
+
+    @property
+    def history_(self) -> pd.DataFrame:
+        """The run history, one row per evaluation, learning curves included."""
+        check_is_fitted(self, "predictor_")
+        return history_frame(self._lines)
+
+    def report(self, path: str | Path | None = None) -> Path:
+        """Write the report, one self-contained HTML page; by default `report.html` in the run directory."""
+        check_is_fitted(self, "predictor_")
+        if getattr(self, "_run", None) is None:
+            raise HistoryError(
+                "The report is made from the run directory, which a loaded or unpickled estimator lacks."
+            )
+        return write_report(self._run.directory.path, Path(path) if path is not None else self._run.directory.report)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the fitted estimator, members of the ensemble only, as tensors and JSON; `load` reads it back."""
+        check_is_fitted(self, "predictor_")
+        return persistence.save(Path(folder), self._description, self._lines, self._ensemble, self.predictor_)
+
+    def _seed(self) -> int:
+        """The seed of this run; a run that is continued without a `random_state` keeps its own."""
+        if self.random_state is None and self.run_dir is not None and RunDirectory(Path(self.run_dir)).run.exists():
+            return TableRun.open(Path(self.run_dir)).request.seed
+        return resolve_seed(self.random_state)
+
+    def _open_or_create(self, dataset: Dataset, request: RunRequest) -> TableRun:
+        if self.run_dir is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="autopytorch_lite_")
+            folder = Path(self._temporary.name)
+        else:
+            folder = Path(self.run_dir)
+        if RunDirectory(folder).run.exists():
+            run = TableRun.open(folder)
+            run.check_same(dataset, request)
+            return run
+        if folder.exists() and any(folder.iterdir()):
+            raise HistoryError(f"Run directory {folder} is not empty and holds no run; choose an empty one.")
+        arguments = persistence.storable_arguments(self.get_params(deep=False))
+        return TableRun.create(folder, dataset, request, arguments=arguments, resampling=str(self.resampling))
+
+    def _learn_input(self, dataset: Dataset) -> None:
+        """The attributes that scikit-learn expects of anything fitted on a table."""
+        names = [column.name for column in dataset.schema.columns]
+        self.n_features_in_ = len(names)
+        if dataset.schema.has_names:
+            self.feature_names_in_ = np.array(names, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        if dataset.target.task.is_classification:
+            self.classes_ = dataset.target.classes
+
+    def _search(self, start: float, time_limit: float | None, n_trials: int | None) -> Self:
+        """Run the search for what is left of the time, then select and load the ensemble."""
+        n_workers = resolve_n_jobs(self.n_jobs)
+        self._run.search(
+            time_limit_s=None if time_limit is None else _search_seconds(time_limit, time.monotonic() - start),
+            n_trials=n_trials,
+            n_workers=n_workers,
+            n_threads=1,
+            memory_limit_mb=self.memory_limit_mb,
+            callbacks=(*progress_callbacks(self.verbose), *self.callbacks),
+        )
+        self._lines: list[Line] = self._run.lines()
+        ensemble = self._run.select_ensemble(self._run.library(self._lines), max_seconds=_selection_seconds(time_limit))
+        if ensemble is None:
+            raise NothingTrainedError("No evaluation succeeded, so there is no model.\n" + failure_summary(self._lines))
+        self._adopt(self._read_json(run.directory.run), ensemble, self._run.predictor(ensemble))
+        self._run.write_ensemble(ensemble)
+        self._run.directory.done.touch()
+        return self
+
+    def _adopt(self, description: dict[str, Any], ensemble: Ensemble, predictor: EnsemblePredictor) -> None:
+        self._description = description
+        self._ensemble = ensemble
+        self.predictor_ = predictor
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = cast(dict[str, Any], super().__getstate__())
+        return {name: value for name, value in state.items() if name not in ("_run", "_temporary")}
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        tags.input_tags.sparse = True
+        return tags
+
+
+class AutoTabularClassifier(ClassifierMixin, _AutoTabular):
+    """Classifier: searches networks, boosting and preprocessing together, and predicts with an ensemble of the best.
+
+    Args:
+        time_limit: seconds of wall clock for the whole fit, ensemble included, or None for no limit.
+        n_trials: number of evaluations; the search ends at whichever of the two comes first. With `n_trials`,
+            `n_jobs=1` and a `random_state`, a fit that is not cut off by its time limit is exactly reproducible.
+        metric: any scikit-learn scorer name (also short: "log_loss", "auc"); None: log loss.
+        search_space: name of a file in `search_spaces`, a path to one, or a mapping of edits of the default one, such as
+            ``{"optimizer:__choice__": ["adamw"], "backbone:shaped_mlp:num_layers": {"low": 2, "high": 4}}``.
+        portfolio: name, path or list of configurations that are evaluated first, in order; None: none.
+        min_budget: epochs of the lowest rung.
+        max_budget: epochs of a full training; learning-rate schedules are laid out for it.
+        eta: one of `eta` configurations is promoted to the next rung.
+        resampling: "auto", a holdout fraction, a number of folds, a scikit-learn splitter or (train, validation) indices.
+        ensemble_size: steps of greedy ensemble selection; 1 keeps the single best model.
+        learners: "all", "neural", "traditional", or names such as ["shaped_mlp", "hist_gradient_boosting"].
+        n_jobs: worker processes, one thread each; None: as many as there are cores this process may use.
+        device: "auto", "cpu", "cuda" or "cuda:0" and so on; small tables stay on the CPU under "auto".
+        precision: "auto", "float32" or "bfloat16".
+        memory_limit_mb: megabytes that one evaluation may take above its worker's baseline; None: no limit.
+        column_kinds: column name -> "numeric", "categorical" or "datetime", where the inferred kind is not what you mean.
+        run_dir: directory of the run, continued if it holds the same search; None: a temporary one.
+        random_state: None, an integer, or a NumPy random state.
+        verbose: 0: silent; 1: progress.
+        callbacks: functions that are given every `autopytorch_lite.history.events.Event`.
+
+    Attributes:
+        classes_: labels, shape (n_classes,), in the order of the columns of `predict_proba`.
+        ensemble_: members and weights.
+        history_: the run history.
+        n_features_in_: number of columns seen.
+        feature_names_in_: their names, if they had any.
+    """
+
+    _kind = "classification"
+
+    def predict_proba(self, X: Any) -> FloatArray:
+        """Probabilities, float64, shape (n_rows, n_classes); rows sum to one, columns in the order of `classes_`."""
+        check_is_fitted(self, "predictor_")
+        return self.predictor_.predict(X)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """The metric's scikit-learn score (higher is better); accuracy if no metric was given."""
+        return _score(self, X, y, sample_weight, default="accuracy")
+
+
+class AutoTabularRegressor(RegressorMixin, _AutoTabular):
+    """Regressor for one or several targets; arguments and attributes are those of `AutoTabularClassifier`.
+
+    The default metric is the root mean squared error, the default `score` is R2.
+    """
+
+    _kind = "regression"
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """The metric's scikit-learn score (higher is better); R2 if no metric was given."""
+        return _score(self, X, y, sample_weight, default="r2")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+def load(folder: str | Path) -> AutoTabularClassifier | AutoTabularRegressor:
+    """The estimator in a folder: one that `save` wrote, or a run directory, finished, interrupted or still running.
+
+    Nothing in the folder is run as code. From a run directory the estimator votes with what has finished so far.
+
+    Raises:
+        HistoryError: the folder holds neither, or it was written by another major version.
+        NothingTrainedError: no evaluation of the run has succeeded yet.
+    """
+    folder = Path(folder)
+    description = read_json(RunDirectory(folder).run)
+    is_classification = description["task"] != "regression"
+    cls: type[_AutoTabular] = AutoTabularClassifier if is_classification else AutoTabularRegressor
+    estimator = cls(**persistence.stored_arguments(description))
+    loaded = persistence.load(folder, description)
+    estimator._lines = loaded.lines
+    estimator._learn_input(loaded.columns)
+    estimator._adopt(description, loaded.ensemble, loaded.predictor)
+    return cast("AutoTabularClassifier | AutoTabularRegressor", estimator)
+
+
+def _score(estimator: _AutoTabular, X: Any, y: Any, sample_weight: Any, *, default: str) -> float:
+    check_is_fitted(estimator, "predictor_")
+    name = default if estimator.metric is None else estimator._description["request"]["metric"]
+    kwargs = {} if sample_weight is None else {"sample_weight": sample_weight}
+    return float(get_scorer(name)(estimator, X, y, **kwargs))
+
+
+def _search_seconds(time_limit: float, spent_s: float) -> float:
+    """What the search may take of a time limit: the rest, less what selecting and loading the ensemble takes."""
+    return max(time_limit - spent_s - min(0.4 + 0.02 * time_limit, 3.0), 0.1)
+
+
+def _selection_seconds(time_limit: float | None) -> float | None:
+    """How long the final ensemble selection may take; unlimited, hence reproducible, where there is no time limit."""
+    return None if time_limit is None else max(1.0, 0.02 * time_limit)

@@ -1,0 +1,146 @@
+"""The objective of an estimator: train one configuration on every fold of a data set and score its out-of-fold predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from autopytorch_lite.data.dataset import Dataset
+from autopytorch_lite.errors import DivergedError
+from autopytorch_lite.execution.base import Checkpoint, Result
+from autopytorch_lite.history.files import CHECKPOINT, VALIDATION_PREDICTIONS
+from autopytorch_lite.metrics import Metric, standard_metrics
+from autopytorch_lite.pipeline.build import build_learner
+from autopytorch_lite.pipeline.graph import Choice
+from autopytorch_lite.pipeline.learner import FitOutcome, FitSettings, Learner, Rows
+from autopytorch_lite.types import Config, FloatArray, IntArray
+
+
+@dataclass(frozen=True)
+class TabularObjective:
+    """Trains and scores configurations on a data set that lies on disk, memory-mapped and shared by all workers.
+
+    Attributes:
+        data_folder: where `Dataset.save` put the data.
+        fingerprint: of that data set; part of the cache key of a warm worker.
+        graph: the component graph that configurations are points of.
+        metric: what is minimised (as a loss).
+        seed: of the run; each trial draws from ``default_rng([seed, 1, config_id, fold])``, whatever its budget.
+        max_budget: epochs that schedules are laid out for.
+        device: "cpu", "cuda" or "cuda:i".
+        precision: "float32" or "bfloat16".
+        n_threads: threads one training may use.
+    """
+
+    data_folder: str
+    fingerprint: str
+    graph: Choice
+    metric: Metric
+    seed: int
+    max_budget: int
+    device: str = "cpu"
+    precision: str = "float32"
+    n_threads: int = 1
+
+    def __call__(self, config: Config, budget: int, checkpoint: Checkpoint) -> Result:
+        """Train up to `budget` epochs per fold, keep models and predictions in the checkpoint's folder, score.
+
+        Raises:
+            DivergedError: the loss of the out-of-fold predictions is not finite.
+        """
+        dataset = _load(self.data_folder, self.fingerprint)
+        outcomes, predictions = [], []
+        for fold in range(len(dataset.folds)):
+            learner = build_learner(self.graph, config, dataset.info)
+            train, val = _fold_rows(self.data_folder, self.fingerprint, fold)
+            outcomes.append(self._fit_fold(learner, train, val, fold, budget, checkpoint))
+            predictions.append(learner.predict(val.table))
+        return self._score(dataset, np.concatenate(predictions), outcomes, checkpoint.folder)
+
+    def _fit_fold(
+        self, learner: Learner, train: Rows, val: Rows, fold: int, budget: int, checkpoint: Checkpoint
+    ) -> FitOutcome:
+        seed = int(np.random.default_rng([self.seed, 1, checkpoint.config_id, fold]).integers(2**31))
+        settings = FitSettings(self.max_budget, seed, self.metric, self.device, self.precision, self.n_threads)
+        previous = None if checkpoint.previous is None else checkpoint_folder(checkpoint.previous, fold)
+        outcome = learner.fit(train, val, budget=budget, settings=settings, resume_from=previous)
+        for folder, save in (
+            (model_folder(checkpoint.folder, fold), learner.save),
+            (checkpoint_folder(checkpoint.folder, fold), learner.save_checkpoint),
+        ):
+            folder.mkdir(parents=True, exist_ok=True)
+            save(folder)
+        return outcome
+
+    def _score(self, dataset: Dataset, predictions: FloatArray, outcomes: list[FitOutcome], folder: Path) -> Result:
+        rows = validation_rows(dataset)
+        targets = dataset.y[rows]
+        weight = None if dataset.sample_weight is None else dataset.sample_weight[rows]
+        loss = self.metric.loss(targets, predictions, weight)
+        if not np.isfinite(loss):
+            raise DivergedError(
+                f"The validation {self.metric.label} is {loss}: the predictions or the metric are not finite."
+            )
+        np.save(folder / VALIDATION_PREDICTIONS, predictions)
+        recorded = standard_metrics(self.metric.task, self.metric.n_outputs)
+        curves = [outcome.curves | {"": outcome.curve} for outcome in outcomes]
+        averaged = _average_curves(curves)
+        return Result(
+            loss=loss,
+            curve=averaged.pop("", ()),
+            curves=averaged,
+            metrics={metric.label: metric.value(targets, predictions, weight) for metric in recorded},
+            info=_merged_info(outcomes),
+        )
+
+
+def validation_rows(dataset: Dataset) -> IntArray:
+    """Rows of the out-of-fold predictions, in the order in which every trial stores them, shape (n_validation,)."""
+    return np.concatenate([fold.val_idx for fold in dataset.folds])
+
+
+def model_folder(trial_folder: Path, fold: int) -> Path:
+    """Where the model of one fold lies inside a trial's folder."""
+    return trial_folder / f"fold{fold}"
+
+
+def checkpoint_folder(trial_folder: Path, fold: int) -> Path:
+    """Where what is needed to continue one fold's training lies inside a trial's folder."""
+    return trial_folder / CHECKPOINT / f"fold{fold}"
+
+
+@lru_cache(maxsize=1)
+def _load(data_folder: str, fingerprint: str) -> Dataset:
+    """The data set, once per worker process; the fingerprint keeps two data sets in one folder apart."""
+    _fold_rows.cache_clear()
+    return Dataset.load(Path(data_folder), mmap=True)
+
+
+@lru_cache(maxsize=16)
+def _fold_rows(data_folder: str, fingerprint: str, fold: int) -> tuple[Rows, Rows]:
+    dataset = _load(data_folder, fingerprint)
+    train_idx, val_idx = dataset.folds[fold].train_idx, dataset.folds[fold].val_idx
+    return _rows(dataset, train_idx), _rows(dataset, val_idx)
+
+
+def _rows(dataset: Dataset, idx: IntArray) -> Rows:
+    weight = None if dataset.sample_weight is None else np.asarray(dataset.sample_weight[idx])
+    return Rows(dataset.table.take(idx), np.asarray(dataset.y[idx]), weight)
+
+
+def _average_curves(curves: list[Mapping[str, tuple[float, ...]]]) -> dict[str, tuple[float, ...]]:
+    """Mean over folds, epoch by epoch, of every curve that all folds have; as long as the shortest."""
+    names = [name for name in curves[0] if all(name in curve for curve in curves)]
+    return {
+        name: tuple(float(np.mean(values)) for values in zip(*(c[name] for c in curves), strict=False))
+        for name in names
+    }
+
+
+def _merged_info(outcomes: list[FitOutcome]) -> dict[str, object]:
+    n_epochs = max(outcome.n_epochs for outcome in outcomes)
+    return {**outcomes[0].info, "n_epochs": n_epochs, "n_folds": len(outcomes)}

@@ -1,0 +1,307 @@
+"""One run on one table: what was asked, where it lies on disk, the search over it, and what can be loaded from it.
+
+The estimator, the command line and the loader all work through `TableRun`, so a run is the same thing to each of them.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autopytorch_lite.data.dataset import Dataset
+from autopytorch_lite.ensemble.library import Ensemble, Library
+from autopytorch_lite.ensemble.predictor import EnsemblePredictor, load_member
+from autopytorch_lite.errors import HistoryError
+from autopytorch_lite.execution.tabular import TabularObjective, model_folder, validation_rows
+from autopytorch_lite.execution.workers import ProcessExecutor
+from autopytorch_lite.history.events import Callback, Event, EventKind
+from autopytorch_lite.history.files import TrialFiles
+from autopytorch_lite.history.store import HistoryStore, RunDirectory, read_json, write_json_atomic
+from autopytorch_lite.history.trial import Line, TrialKey
+from autopytorch_lite.metrics import Metric
+from autopytorch_lite.pipeline.build import default_graph, load_learner
+from autopytorch_lite.search.bohb import BOHB
+from autopytorch_lite.space.compile import compile as compile_space
+from autopytorch_lite.tuner import TuneResult, tune
+from autopytorch_lite.types import Config
+
+VERSIONED = ("autopytorch-lite", "torch", "scikit-learn", "numpy", "pandas", "ConfigSpace", "skops")
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What was asked of a run, resolved: names are looked up, defaults filled in. Plain data, stored in `run.json`.
+
+    Attributes:
+        metric: scikit-learn scorer name.
+        ranges: edits of the joint space, full name -> edit.
+        portfolio: configurations to evaluate first.
+        min_budget: epochs of the lowest rung.
+        max_budget: epochs of the highest rung.
+        eta: share kept at every promotion is 1 / eta.
+        ensemble_size: steps of the greedy selection.
+        device: "cpu", "cuda" or "cuda:i".
+        precision: "float32" or "bfloat16".
+        seed: of everything random in the run.
+    """
+
+    metric: str
+    ranges: Mapping[str, Any]
+    portfolio: tuple[Config, ...]
+    min_budget: int
+    max_budget: int
+    eta: int
+    ensemble_size: int
+    device: str
+    precision: str
+    seed: int
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> RunRequest:
+        """Inverse of `dataclasses.asdict`."""
+        return cls(**{**data, "portfolio": tuple(data["portfolio"])})
+
+    def differences(self, other: RunRequest) -> list[str]:
+        """Names of the attributes in which two requests differ."""
+        mine, theirs = json.loads(json.dumps(asdict(self))), json.loads(json.dumps(asdict(other)))
+        return [name for name in mine if mine[name] != theirs[name]]
+
+
+@dataclass
+class TableRun:
+    """A run directory with its data set; create it, or open one that exists."""
+
+    directory: RunDirectory
+    dataset: Dataset
+    request: RunRequest
+    trajectory: list[dict[str, float]] = field(default_factory=list)
+
+    @classmethod
+    def create(
+        cls, folder: Path, dataset: Dataset, request: RunRequest, *, arguments: Mapping[str, Any], resampling: str
+    ) -> TableRun:
+        """Write what was asked and the data into an empty directory.
+
+        Args:
+            folder: made if absent.
+            dataset: validated table with its folds.
+            request: what was asked, resolved.
+            arguments: what was typed, plain data, for people and for `resume`.
+            resampling: how validation rows were chosen, in words.
+        """
+        run = cls(RunDirectory(folder), dataset, request)
+        run.directory.files.mkdir(parents=True, exist_ok=True)
+        dataset.save(data_folder(run.directory))
+        run.space().to_json(run.directory.space)
+        rows = validation_rows(dataset)
+        np.save(run.directory.files / "validation_targets.npy", dataset.y[rows])
+        if dataset.sample_weight is not None:
+            np.save(run.directory.files / "validation_weights.npy", dataset.sample_weight[rows])
+        write_json_atomic(run.directory.run, run._description(arguments, resampling))
+        return run
+
+    @classmethod
+    def open(cls, folder: Path) -> TableRun:
+        """Read a run directory back.
+
+        Raises:
+            HistoryError: it is not a run directory on a table, or it holds only a saved model.
+        """
+        directory = RunDirectory(folder)
+        description = read_json(directory.run)
+        if "request" not in description or not (data_folder(directory) / "y.npy").exists():
+            raise HistoryError(f"{folder} holds no table to search on; it is not the run directory of an estimator.")
+        dataset = Dataset.load(data_folder(directory), mmap=True)
+        return cls(directory, dataset, RunRequest.from_json(description["request"]))
+
+    def check_same(self, dataset: Dataset, request: RunRequest) -> None:
+        """Raise `HistoryError`, naming what differs, unless this run is on the same data and asks for the same."""
+        if self.dataset.fingerprint != dataset.fingerprint:
+            raise HistoryError(
+                f"Run directory {self.directory.path} belongs to another data set (fingerprint "
+                f"{self.dataset.fingerprint[:12]}, this one is {dataset.fingerprint[:12]}); choose an empty directory."
+            )
+        differences = self.request.differences(request)
+        if differences:
+            raise HistoryError(
+                f"Run directory {self.directory.path} was started with other settings of {', '.join(differences)}; "
+                "use the same ones to continue it, or choose an empty directory."
+            )
+
+    @property
+    def metric(self) -> Metric:
+        """What the run minimises."""
+        info = self.dataset.info
+        return Metric(self.request.metric, info.task, info.n_outputs)
+
+    @property
+    def files(self) -> TrialFiles:
+        """Predictions, models and checkpoints by trial."""
+        return TrialFiles(self.directory.files)
+
+    def space(self) -> Any:
+        """The joint ConfigurationSpace of this data set."""
+        return compile_space(default_graph(), self.request.ranges, self.dataset.info, seed=self.request.seed)
+
+    def lines(self) -> list[Line]:
+        """The history so far."""
+        return HistoryStore(self.directory.path).read()
+
+    def search(
+        self,
+        *,
+        time_limit_s: float | None,
+        n_trials: int | None,
+        n_workers: int,
+        n_threads: int,
+        memory_limit_mb: float | None,
+        callbacks: Iterable[Callback] = (),
+    ) -> TuneResult:
+        """Search until a limit is reached, continuing what the directory holds; the ensemble is updated meanwhile."""
+        self.directory.done.unlink(missing_ok=True)
+        request = self.request
+        searcher = BOHB(
+            self.space(),
+            min_budget=request.min_budget,
+            max_budget=request.max_budget,
+            eta=request.eta,
+            portfolio=request.portfolio,
+            seed=request.seed,
+        )
+        executor = ProcessExecutor(
+            self._objective(n_threads),
+            n_workers=n_workers,
+            n_threads=n_threads,
+            memory_limit_mb=memory_limit_mb,
+            trial_time_limit_s=None if time_limit_s is None else max(time_limit_s / 2, 5.0),
+            files_root=self.directory.files,
+        )
+        watchers = tuple(callbacks)
+        updater = EnsembleUpdater(self, watchers)
+        try:
+            return tune(
+                searcher,
+                executor=executor,
+                run_dir=self.directory.path,
+                time_limit=time_limit_s,
+                n_trials=n_trials,
+                callbacks=(*watchers, updater),
+            )
+        finally:
+            executor.close()
+
+    def library(self, lines: Iterable[Line]) -> Library:
+        """The candidates of the ensemble among history lines."""
+        rows = validation_rows(self.dataset)
+        weight = None if self.dataset.sample_weight is None else np.asarray(self.dataset.sample_weight[rows])
+        library = Library(self.files.validation_predictions, np.asarray(self.dataset.y[rows]), self.metric, weight)
+        library.extend(lines)
+        return library
+
+    def select_ensemble(self, library: Library, *, max_seconds: float | None = None) -> Ensemble | None:
+        """The ensemble of the candidates; None while there is none."""
+        start = time.monotonic()
+        return library.build(
+            size=self.request.ensemble_size,
+            seed=self.request.seed,
+            out_of_time=lambda: max_seconds is not None and time.monotonic() - start > max_seconds,
+        )
+
+    def write_ensemble(self, ensemble: Ensemble) -> None:
+        """Replace `ensemble.json` in one step."""
+        write_json_atomic(self.directory.ensemble, {**ensemble.to_json(), "trajectory": self.trajectory})
+
+    def predictor(self, ensemble: Ensemble) -> EnsemblePredictor:
+        """Load the ensemble's models."""
+        graph = default_graph()
+        members = tuple(
+            load_member(key, weight, self._model_folders(key), lambda folder: load_learner(folder, graph))
+            for key, weight in ensemble.members
+        )
+        return EnsemblePredictor(self.dataset.schema, self.dataset.target, members)
+
+    def _model_folders(self, key: TrialKey) -> list[Path]:
+        return [model_folder(self.files.folder(key), fold) for fold in range(len(self.dataset.folds))]
+
+    def _objective(self, n_threads: int) -> TabularObjective:
+        return TabularObjective(
+            data_folder=str(data_folder(self.directory).resolve()),
+            fingerprint=self.dataset.fingerprint,
+            graph=default_graph(),
+            metric=self.metric,
+            seed=self.request.seed,
+            max_budget=self.request.max_budget,
+            device=self.request.device,
+            precision=self.request.precision,
+            n_threads=n_threads,
+        )
+
+    def _description(self, arguments: Mapping[str, Any], resampling: str) -> dict[str, Any]:
+        target = self.dataset.target
+        return {
+            "format": 1,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "task": target.task.value,
+            "metric": self.metric.label,
+            "seed": self.request.seed,
+            "arguments": dict(arguments),
+            "request": asdict(self.request),
+            "versions": {name: version(name) for name in VERSIONED},
+            "dataset": {
+                "fingerprint": self.dataset.fingerprint,
+                "n_rows": self.dataset.info.n_rows,
+                "n_columns": len(self.dataset.schema.columns),
+                "columns": [{"name": str(c.name), "kind": str(c.kind)} for c in self.dataset.schema.columns],
+                "classes": [str(c) for c in target.classes] if target.task.is_classification else None,
+                "target_names": [str(name) for name in target.target_names],
+                "resampling": resampling,
+            },
+        }
+
+
+def data_folder(directory: RunDirectory) -> Path:
+    """Where the encoded table of a run lies."""
+    return directory.path / "data"
+
+
+class EnsembleUpdater:
+    """Callback that keeps `ensemble.json` current while the search runs, in at most a small share of its time."""
+
+    max_share_of_time = 0.03
+
+    def __init__(self, run: TableRun, watchers: Iterable[Callback]):
+        self._run = run
+        self._watchers = tuple(watchers)
+        self._library: Library | None = None
+        self._not_before = 0.0
+
+    def __call__(self, event: Event) -> None:
+        """Take in an event of the tuner."""
+        if event.kind is EventKind.START:
+            self._library = self._run.library(self._run.lines())
+        elif event.kind is EventKind.EVALUATION_END and event.finished is not None and self._library is not None:
+            changed = self._library.add(event.finished)
+            if changed and time.monotonic() >= self._not_before:
+                self._update(self._library, event)
+
+    def _update(self, library: Library, event: Event) -> None:
+        start = time.monotonic()
+        ensemble = self._run.select_ensemble(library, max_seconds=1.0)
+        if ensemble is None:
+            return
+        point = {"seconds": event.elapsed_s, "loss": ensemble.loss, "n_members": len(ensemble.members)}
+        self._run.trajectory.append(point)
+        self._run.write_ensemble(ensemble)
+        facts = {"loss": ensemble.loss, "n_members": len(ensemble.members)}
+        for watch in self._watchers:
+            watch(replace(event, kind=EventKind.ENSEMBLE, proposal=None, finished=None, facts=facts))
+        now = time.monotonic()
+        self._not_before = now + (now - start) / self.max_share_of_time

@@ -1,0 +1,216 @@
+"""From what a user typed to what a run needs: names looked up, defaults filled in, impossible requests refused at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autopytorch_lite.errors import BudgetError, DataError, SpaceError, UnknownNameError
+from autopytorch_lite.metrics import resolve_metric
+from autopytorch_lite.pipeline.build import default_graph
+from autopytorch_lite.pipeline.graph import CHOICE_SUFFIX, Choice
+from autopytorch_lite.run import RunRequest
+from autopytorch_lite.space.adapt import adapt
+from autopytorch_lite.space.compile import compile as compile_space
+from autopytorch_lite.types import Config, DatasetInfo
+from search_spaces import load_portfolio, load_ranges
+
+MIN_CELLS_FOR_CUDA = 2_000_000
+"""Under device="auto", tables with fewer cells (rows x columns) stay on the CPU: moving batches costs more than it saves."""
+
+
+def check_arguments(arguments: Mapping[str, Any]) -> None:
+    """Check what can be checked without data.
+
+    Raises:
+        BudgetError: limits or budgets contradict each other.
+        DataError: another argument has an impossible value; the message names it.
+    """
+    for name in ("time_limit", "n_trials", "memory_limit_mb"):
+        _check_number(name, arguments[name], Real, lambda value: value > 0, "a positive number or None", optional=True)
+    if arguments["time_limit"] is None and arguments["n_trials"] is None:
+        raise BudgetError(
+            "Say when to stop: give time_limit (seconds), n_trials (evaluations), or both; both are None."
+        )
+    for name in ("min_budget", "max_budget", "ensemble_size"):
+        _check_number(name, arguments[name], Integral, lambda value: value >= 1, "an integer of at least 1")
+    _check_number("eta", arguments["eta"], Integral, lambda value: value >= 2, "an integer of at least 2")
+    if arguments["min_budget"] > arguments["max_budget"]:
+        raise BudgetError(
+            f"min_budget must not be above max_budget, got min_budget={arguments['min_budget']} and "
+            f"max_budget={arguments['max_budget']} epochs."
+        )
+    _check_number(
+        "n_jobs", arguments["n_jobs"], Integral, lambda value: value != 0, "a non-zero integer or None", optional=True
+    )
+
+
+def _check_number(
+    name: str, value: Any, kind: type, holds: Callable[[Any], bool], expected: str, *, optional: bool = False
+) -> None:
+    if value is None and optional:
+        return
+    if not isinstance(value, kind) or isinstance(value, bool) or not holds(value):
+        raise DataError(f"{name} must be {expected}, got {value!r}.")
+
+
+def resolve_request(arguments: Mapping[str, Any], info: DatasetInfo) -> RunRequest:
+    """What a run needs, from an estimator's arguments and the facts about its data.
+
+    Raises:
+        UnknownNameError: no such metric, search space, portfolio, component or hyperparameter.
+        SpaceError: the search space or a configuration of the portfolio does not fit.
+        DataError: the metric does not suit the task, or the device is not there.
+    """
+    metric = resolve_metric(arguments["metric"], info.task, info.n_outputs)
+    ranges = {**_ranges(arguments["search_space"]), **learner_edits(arguments["learners"])}
+    return RunRequest(
+        metric=metric.name,
+        ranges=ranges,
+        portfolio=_portfolio(arguments["portfolio"], ranges, info),
+        min_budget=int(arguments["min_budget"]),
+        max_budget=int(arguments["max_budget"]),
+        eta=int(arguments["eta"]),
+        ensemble_size=int(arguments["ensemble_size"]),
+        device=resolve_device(arguments["device"], info)[0],
+        precision=_resolve_precision(arguments["precision"]),
+        seed=resolve_seed(arguments["random_state"]),
+    )
+
+
+def resolve_seed(random_state: Any) -> int:
+    """An integer seed from None (fresh entropy), an integer, or a NumPy random state or generator (drawn from it)."""
+    if random_state is None:
+        return int(np.random.SeedSequence().generate_state(1)[0])
+    if isinstance(random_state, Integral):
+        return int(random_state)
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(2**31))
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**31 - 1))
+    raise DataError(f"random_state must be None, an integer or a NumPy random state, got {random_state!r}.")
+
+
+def resolve_device(device: str, info: DatasetInfo) -> tuple[str, str]:
+    """The device to train on, and why.
+
+    "auto" takes the first GPU that works for tables of at least `MIN_CELLS_FOR_CUDA` cells, and never fails.
+
+    Raises:
+        DataError: a GPU was asked for by name and is not usable.
+    """
+    n_cells = info.n_rows * (info.n_numeric + info.n_categorical)
+    if device == "cpu":
+        return "cpu", "asked for"
+    if device == "auto" and n_cells < MIN_CELLS_FOR_CUDA:
+        return "cpu", f"{n_cells} cells are too few for a GPU to pay"
+    if device != "auto" and not str(device).startswith("cuda"):
+        raise DataError(f"device must be 'auto', 'cpu', 'cuda' or 'cuda:0' and so on, got {device!r}.")
+    trouble = _cuda_trouble(device)
+    if not trouble:
+        return ("cuda" if device == "auto" else device), "a GPU is available"
+    if device == "auto":
+        return "cpu", trouble
+    raise DataError(f"device={device!r} was asked for, but {trouble}; use device='auto' or 'cpu'.")
+
+
+def _cuda_trouble(device: str) -> str:
+    """Why the GPU cannot be used; empty if it can."""
+    import torch
+
+    try:
+        if not torch.cuda.is_available():
+            return "torch finds no usable CUDA device"
+        torch.zeros(1, device="cuda" if device == "auto" else device)
+    except Exception as error:  # a broken driver raises many things; each means: not usable
+        return f"CUDA fails here ({str(error).splitlines()[0]})"
+    return ""
+
+
+def _resolve_precision(precision: str) -> str:
+    if precision not in ("auto", "float32", "bfloat16"):
+        raise UnknownNameError("precision", precision, ("auto", "float32", "bfloat16"))
+    return "float32" if precision == "auto" else precision
+
+
+def _ranges(search_space: Any) -> dict[str, Any]:
+    """Edits of the joint space: a named or stored file, or a user's mapping on top of the default file."""
+    if isinstance(search_space, Mapping):
+        return {**load_ranges("default")["edits"], **search_space}
+    if isinstance(search_space, str | Path):
+        return dict(load_ranges(search_space)["edits"])
+    raise DataError(f"search_space must be a name, a path or a mapping of edits, got {type(search_space).__name__}.")
+
+
+def learner_edits(learners: str | Sequence[str]) -> dict[str, list[str]]:
+    """Edits that keep only the wanted learners.
+
+    Args:
+        learners: "all", "neural", "traditional", or names of learners and backbones.
+
+    Raises:
+        UnknownNameError: no learner or backbone has that name.
+    """
+    graph = default_graph()
+    known = {name: _option_names(graph.find(name)) for name in ("learner", "backbone")}
+    if isinstance(learners, str):
+        groups = {
+            "all": {},
+            "neural": {"learner": ["neural"]},
+            "traditional": {"learner": [name for name in known["learner"] if name != "neural"]},
+        }
+        kept: dict[str, list[str]] = groups[learners] if learners in groups else _kept_options([learners], known)
+    else:
+        kept = _kept_options(list(learners), known)
+    return {f"{node}:{CHOICE_SUFFIX}": names for node, names in kept.items()}
+
+
+def _kept_options(learners: list[str], known: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    everything = [*known["learner"], *known["backbone"]]
+    for name in learners:
+        if name not in everything:
+            raise UnknownNameError("learner", name, ["all", "neural", "traditional", *everything])
+    backbones = [name for name in known["backbone"] if name in learners]
+    wanted = {"neural", *learners} if backbones else set(learners)
+    kept = {"learner": [name for name in known["learner"] if name in wanted]}
+    return kept | ({"backbone": backbones} if backbones else {})
+
+
+def _option_names(choice: Any) -> list[str]:
+    return [option.name for option in choice.options]
+
+
+def _portfolio(portfolio: Any, ranges: Mapping[str, Any], info: DatasetInfo) -> tuple[Config, ...]:
+    """The configurations to evaluate first, each valid in the space of this data set.
+
+    A stored portfolio may name learners that this search leaves out: those entries are skipped. A user's own list must fit.
+    """
+    graph = default_graph()
+    space = compile_space(graph, ranges, info)
+    if portfolio is None:
+        return ()
+    if not isinstance(portfolio, str | Path):
+        return tuple(_adapted(config, space, graph, info, number) for number, config in enumerate(portfolio))
+    entries = [config for config in load_portfolio(portfolio) if _is_offered(config, space)]
+    return tuple(_adapted(config, space, graph, info, number) for number, config in enumerate(entries))
+
+
+def _adapted(config: Config, space: Any, graph: Choice, info: DatasetInfo, number: int) -> Config:
+    try:
+        return adapt(config, space, graph, info)
+    except SpaceError as error:
+        raise SpaceError(f"Portfolio entry {number} does not fit the search space: {error}") from error
+
+
+def _is_offered(config: Config, space: Any) -> bool:
+    """Whether the learner and the backbone that a configuration names are part of the space."""
+    for name in (f"learner:{CHOICE_SUFFIX}", f"backbone:{CHOICE_SUFFIX}"):
+        if name in config and name in space and not space[name].legal_value(config[name]):
+            return False
+        if name in config and name not in space:
+            return False
+    return True

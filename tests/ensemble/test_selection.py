@@ -1,0 +1,89 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autopytorch_lite.ensemble.selection import select, weighted_average
+from autopytorch_lite.metrics import Metric
+from autopytorch_lite.types import Task
+
+LOG_LOSS = Metric("neg_log_loss", Task.MULTICLASS, 3)
+ACCURACY = Metric("accuracy", Task.MULTICLASS, 3)
+RMSE = Metric("neg_root_mean_squared_error", Task.REGRESSION, 1)
+
+
+def make_library(seed, n_candidates=6, n_rows=40):
+    rng = np.random.default_rng(seed)
+    targets = rng.integers(0, 3, n_rows)
+    sharpness = rng.uniform(0.2, 3, n_candidates)
+    logits = rng.normal(size=(n_candidates, n_rows, 3)) + sharpness[:, None, None] * np.eye(3)[targets]
+    return np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True), targets
+
+
+@given(seed=st.integers(0, 10_000), size=st.integers(1, 12), metric=st.sampled_from([LOG_LOSS, ACCURACY]))
+@settings(max_examples=40, deadline=None)
+def test_the_ensemble_is_never_worse_than_the_best_single_model_on_its_selection_rows(seed, size, metric):
+    predictions, targets = make_library(seed)
+    selection = select(predictions, targets, metric=metric, size=size, seed=seed)
+    assert selection.loss <= min(metric.loss(targets, p) for p in predictions) + 1e-12  # rounding
+    assert selection.weights.sum() == pytest.approx(1)
+    assert selection.loss == pytest.approx(metric.loss(targets, weighted_average(predictions, selection.weights)))
+
+
+@given(seed=st.integers(0, 10_000), metric=st.sampled_from([LOG_LOSS, ACCURACY]))
+@settings(max_examples=20, deadline=None)
+def test_every_step_takes_a_best_candidate_as_a_loop_by_hand_would(seed, metric):
+    predictions, targets = make_library(seed)
+    selection = select(predictions, targets, metric=metric, size=5, seed=seed)
+    for step, loss in enumerate(selection.path_losses):
+        before = list(selection.path[:step])
+        by_hand = [metric.loss(targets, predictions[[*before, i]].mean(axis=0)) for i in range(len(predictions))]
+        assert loss == pytest.approx(min(by_hand))
+        assert by_hand[selection.path[step]] == pytest.approx(min(by_hand))
+
+
+def test_the_best_prefix_of_the_path_is_kept():
+    predictions, targets = make_library(3)
+    selection = select(predictions, targets, metric=LOG_LOSS, size=30)
+    n_kept = int(np.argmin(selection.path_losses)) + 1
+    expected = np.bincount(selection.path[:n_kept], minlength=len(predictions)) / n_kept
+    np.testing.assert_array_equal(selection.weights, expected)
+
+
+def test_two_complementary_models_beat_each_alone():
+    targets = np.array([0.0, 0.0])
+    selection = select(np.array([[[1.0], [1.0]], [[-1.0], [-1.0]]]), targets, metric=RMSE, size=2)
+    assert selection.loss == 0
+    np.testing.assert_array_equal(selection.weights, [0.5, 0.5])
+
+
+def test_ties_depend_on_the_seed_only():
+    predictions, targets = make_library(0, n_candidates=1)
+    same = np.repeat(predictions, 5, axis=0)
+    firsts = [select(same, targets, metric=LOG_LOSS, size=1, seed=seed).path for seed in range(20)]
+    assert len(set(firsts)) > 1
+    assert firsts == [select(same, targets, metric=LOG_LOSS, size=1, seed=seed).path for seed in range(20)]
+
+
+def test_rows_without_weight_do_not_count():
+    predictions, targets = make_library(1)
+    weight = np.r_[np.ones(20), np.zeros(20)]
+    weighted = select(predictions, targets, metric=LOG_LOSS, size=8, sample_weight=weight)
+    alone = select(predictions[:, :20], targets[:20], metric=LOG_LOSS, size=8)
+    assert weighted.path == alone.path
+
+
+def test_out_of_time_ends_the_path_after_the_first_step():
+    predictions, targets = make_library(2)
+    calls = itertools.count()
+    selection = select(predictions, targets, metric=LOG_LOSS, size=50, out_of_time=lambda: next(calls) >= 0)
+    assert len(selection.path) == 1
+
+
+@pytest.mark.parametrize(("n", "size"), [(0, 3), (2, 0)])
+def test_an_empty_library_or_no_step_is_refused(n, size):
+    predictions, targets = make_library(0, n_candidates=2)
+    with pytest.raises(ValueError, match="needs a candidate"):
+        select(predictions[:n], targets, metric=LOG_LOSS, size=size)
