@@ -97,8 +97,8 @@ class _AutoTabular(BaseEstimator):
         """Search for the best ensemble on a table within the limits.
 
         Args:
-            X: pandas frame, numpy array, list of lists or scipy sparse matrix, shape (n_rows, n_columns): numbers, strings,
-                categories, booleans, dates and missing values in any mix.
+            X: pandas frame, numpy array, list of lists or scipy sparse matrix, shape (n_rows, n_columns): numbers,
+                strings, categories, booleans, dates and missing values in any mix.
             y: labels of any type, shape (n_rows,); for the regressor numbers, shape (n_rows,) or (n_rows, n_targets).
             sample_weight: non-negative, shape (n_rows,): counts in training losses and in validation metrics.
             groups: shape (n_rows,): rows of one group never lie on both sides of a split.
@@ -182,7 +182,7 @@ class _AutoTabular(BaseEstimator):
         return self.predictor_.predict_labels(X)
 
     def leaderboard(self) -> pd.DataFrame:
-        """Every evaluation, best first: configuration, budget, validation loss, weight in the ensemble, seconds, status."""
+        """Every evaluation, best first: configuration, budget, loss, weight in the ensemble, seconds, status."""
         check_is_fitted(self, "predictor_")
         return leaderboard(self._lines, self._ensemble.to_json())
 
@@ -261,7 +261,7 @@ class _AutoTabular(BaseEstimator):
         ensemble = self._run.select_ensemble(self._run.library(self._lines), max_seconds=_selection_seconds(time_limit))
         if ensemble is None:
             raise NothingTrainedError("No evaluation succeeded, so there is no model.\n" + failure_summary(self._lines))
-        self._adopt(self._read_json(run.directory.run), ensemble, self._run.predictor(ensemble))
+        self._adopt(read_json(self._run.directory.run), ensemble, self._run.predictor(ensemble))
         self._run.write_ensemble(ensemble)
         self._run.directory.done.touch()
         return self
@@ -290,22 +290,22 @@ class AutoTabularClassifier(ClassifierMixin, _AutoTabular):
     Args:
         time_limit: seconds of wall clock for the whole fit, ensemble included, or None for no limit.
         n_trials: number of evaluations; the search ends at whichever of the two comes first. With `n_trials`,
-            `n_jobs=1` and a `random_state`, a fit that is not cut off by its time limit is exactly reproducible.
+            `n_jobs=1` and a `random_state`, a fit that its time limit does not cut off is exactly reproducible.
         metric: any scikit-learn scorer name (also short: "log_loss", "auc"); None: log loss.
-        search_space: name of a file in `search_spaces`, a path to one, or a mapping of edits of the default one, such as
+        search_space: name of a file in `search_spaces`, a path to one, or a mapping of edits of the default, such as
             ``{"optimizer:__choice__": ["adamw"], "backbone:shaped_mlp:num_layers": {"low": 2, "high": 4}}``.
         portfolio: name, path or list of configurations that are evaluated first, in order; None: none.
         min_budget: epochs of the lowest rung.
         max_budget: epochs of a full training; learning-rate schedules are laid out for it.
         eta: one of `eta` configurations is promoted to the next rung.
-        resampling: "auto", a holdout fraction, a number of folds, a scikit-learn splitter or (train, validation) indices.
+        resampling: "auto", a holdout fraction, a number of folds, a scikit-learn splitter, or index pairs.
         ensemble_size: steps of greedy ensemble selection; 1 keeps the single best model.
         learners: "all", "neural", "traditional", or names such as ["shaped_mlp", "hist_gradient_boosting"].
         n_jobs: worker processes, one thread each; None: as many as there are cores this process may use.
         device: "auto", "cpu", "cuda" or "cuda:0" and so on; small tables stay on the CPU under "auto".
         precision: "auto", "float32" or "bfloat16".
         memory_limit_mb: megabytes that one evaluation may take above its worker's baseline; None: no limit.
-        column_kinds: column name -> "numeric", "categorical" or "datetime", where the inferred kind is not what you mean.
+        column_kinds: column name -> "numeric", "categorical" or "datetime", where inference errs.
         run_dir: directory of the run, continued if it holds the same search; None: a temporary one.
         random_state: None, an integer, or a NumPy random state.
         verbose: 0: silent; 1: progress.

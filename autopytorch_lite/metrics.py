@@ -1,4 +1,4 @@
-"""Metrics on stacked predictions: any scikit-learn scorer by name, with fast paths for those used thousands of times."""
+"""Metrics on stacked predictions: any scikit-learn scorer by name, with fast paths for the common ones."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ ALIASES = {
 class Metric:
     """How predictions are compared with targets.
 
-    Predictions are class probabilities, shape (n_rows, n_classes), for classification (two columns for binary), and target
-    values, shape (n_rows, n_targets), for regression. Targets are class codes (n_rows,) or values (n_rows, n_targets).
+    Predictions are class probabilities, shape (n_rows, n_classes), for classification (two columns for binary), and
+    target values, shape (n_rows, n_targets), for regression. Targets are class codes (n_rows,) or values (n_rows, n_targets).
 
     Attributes:
         name: scikit-learn's scorer name, for example "neg_log_loss" or "roc_auc".
@@ -56,7 +56,7 @@ class Metric:
         return 1.0 - value if self.higher_is_better else value
 
     def value(self, targets: Array, predictions: FloatArray, sample_weight: FloatArray | None = None) -> float:
-        """The metric in its own direction (an accuracy grows with quality, an error falls); NaN where it is undefined."""
+        """The metric in its own direction (accuracies grow with quality, errors fall); NaN where it is undefined."""
         fast = _FAST.get(self.name)
         if fast is not None:
             return float(fast(np.asarray(targets), np.asarray(predictions), sample_weight))
@@ -144,7 +144,7 @@ def _is_finite_on_toy(metric: Metric) -> bool:
 
 
 def _recorded_predictions(task: Task, n_outputs: int) -> object:
-    """An estimator whose "rows" are its own predictions, so that scikit-learn's scorers can be called on stored ones."""
+    """An estimator whose "rows" are its predictions, so that scikit-learn's scorers take stored ones."""
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
     class RecordedClassifier(ClassifierMixin, BaseEstimator):

@@ -1,4 +1,4 @@
-"""The folder of a saved estimator: a run directory without the data and without the trials that did not make the ensemble.
+"""The folder of a saved estimator: a run directory without the data and without trials outside of the ensemble.
 
 Tensors are safetensors, everything else is JSON, NumPy arrays without objects, and skops files whose types are checked
 before anything is made of them: loading never runs code from the folder.

@@ -1,4 +1,4 @@
-"""From what a user typed to what a run needs: names looked up, defaults filled in, impossible requests refused at once."""
+"""From what a user typed to what a run needs: names looked up, defaults filled in, nonsense refused at once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from autopytorch_lite.types import Config, DatasetInfo
 from search_spaces import load_portfolio, load_ranges
 
 MIN_CELLS_FOR_CUDA = 2_000_000
-"""Under device="auto", tables with fewer cells (rows x columns) stay on the CPU: moving batches costs more than it saves."""
+"""Under device="auto", tables with fewer cells (rows x columns) stay on the CPU: a GPU costs more than it saves."""
 
 
 def check_arguments(arguments: Mapping[str, Any]) -> None:
@@ -187,7 +187,8 @@ def _option_names(choice: Any) -> list[str]:
 def _portfolio(portfolio: Any, ranges: Mapping[str, Any], info: DatasetInfo) -> tuple[Config, ...]:
     """The configurations to evaluate first, each valid in the space of this data set.
 
-    A stored portfolio may name learners that this search leaves out: those entries are skipped. A user's own list must fit.
+    A stored portfolio may name learners that this search leaves out: those entries are skipped. A user's own list must
+    fit.
     """
     graph = default_graph()
     space = compile_space(graph, ranges, info)

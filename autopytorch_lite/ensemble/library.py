@@ -1,4 +1,4 @@
-"""The library that ensembles are selected from: validation predictions of finished trials, kept up to date as they end."""
+"""The library that ensembles are selected from: validation predictions of finished trials."""
 
 from __future__ import annotations
 

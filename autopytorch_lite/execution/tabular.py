@@ -1,4 +1,4 @@
-"""The objective of an estimator: train one configuration on every fold of a data set and score its out-of-fold predictions."""
+"""The objective of an estimator: train a configuration on every fold and score its out-of-fold predictions."""
 
 from __future__ import annotations
 
