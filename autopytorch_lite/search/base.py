@@ -11,7 +11,10 @@ from autopytorch_lite.history.trial import Done, Finished, Proposal, Proposed, W
 class Searcher(Protocol):
     """Decides what to evaluate next. Its state is a fold over the lines told, so telling a history again restores it.
 
-    Any number of proposals may be open at once. Losses are minimised; a failed trial is told with its status and no loss.
+    Any number of proposals may be open at once. Losses are minimised; a failed trial is told with its status, without a
+    loss. A cancelled evaluation leaves its proposal open: it will be evaluated again and finish then.
+
+    The searchers of this package also offer ``open_proposals()`` and ``incumbent()``.
     """
 
     def ask(self) -> Proposal | Wait | Done:
@@ -25,6 +28,7 @@ class Searcher(Protocol):
         """Take in one history line.
 
         Raises:
-            ValueError: the line contradicts what was told before (a trial finished that was never proposed).
+            ValueError: the line contradicts what was told before (a trial finished that was never proposed); the
+                message names the trial, and nothing has changed.
         """
         ...

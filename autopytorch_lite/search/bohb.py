@@ -1,0 +1,160 @@
+"""BOHB: Hyperband whose new configurations come from a model of what was good so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from ConfigSpace import ConfigurationSpace
+
+from autopytorch_lite.search.brackets import BracketSchedule, rungs
+from autopytorch_lite.search.kde import DensityRatio
+from autopytorch_lite.search.scheduled import ScheduledSearcher
+from autopytorch_lite.types import Config, FloatArray
+
+
+class BOHB(ScheduledSearcher):
+    """Hyperband with a pair of kernel densities, "model" being the origin of what they propose.
+
+    A model needs twice `min_points_in_model` finished trials at one budget, half of which succeeded. The best
+    `top_n_percent` (at least `min_points_in_model`) make the good density, all others, failures included, the bad one.
+    Of several budgets the largest that has a model counts.
+
+    A random configuration is proposed, its origin being "random", until there is a model, in a share `random_fraction`
+    of proposals, where the model offers one that was proposed before, and where it offers only forbidden ones.
+
+    Args:
+        space: what to search.
+        min_budget: smallest budget that may be used, epochs.
+        max_budget: largest budget, epochs; the last rung of every bracket.
+        eta: quotient of neighbouring rungs; one in eta configurations is promoted.
+        portfolio: configurations to evaluate first, all at the lowest budget; the first bracket is enlarged if needed.
+        seed: of everything random.
+        max_brackets: the search is done after so many brackets; None: only when the space has nothing new.
+        top_n_percent: share of observations that are called good, percent.
+        num_samples: candidates drawn for each proposal.
+        random_fraction: share of proposals that ignore the model.
+        bandwidth_factor: candidates are drawn with bandwidths widened by this.
+        min_bandwidth: lower bound of every bandwidth, in units of the axis.
+        min_points_in_model: observations that each density needs; None: one more than dimensions. Constants are none.
+
+    Raises:
+        BudgetError: budgets or eta contradict each other.
+        SpaceError: a portfolio entry is not valid in the space.
+        ValueError: a setting of the model is out of range.
+
+    Source: Falkner, Klein, Hutter (2018), "BOHB", ICML; defaults of HpBandSter. Ours: constants are left out, failures
+    are never called good, and densities are compared on the log scale, not cut off at 1e-32.
+    """
+
+    def __init__(
+        self,
+        space: ConfigurationSpace,
+        *,
+        min_budget: int = 1,
+        max_budget: int = 50,
+        eta: float = 3,
+        portfolio: Sequence[Config] = (),
+        seed: int = 0,
+        max_brackets: int | None = None,
+        top_n_percent: float = 15,
+        num_samples: int = 64,
+        random_fraction: float = 1 / 3,
+        bandwidth_factor: float = 3,
+        min_bandwidth: float = 1e-3,
+        min_points_in_model: int | None = None,
+    ):
+        _check_model(top_n_percent, num_samples, random_fraction, bandwidth_factor, min_bandwidth, min_points_in_model)
+        budgets = rungs(min_budget, max_budget, eta)
+        super().__init__(
+            space,
+            lambda n_first: BracketSchedule(budgets, eta, n_first=n_first, max_brackets=max_brackets),
+            portfolio,
+            seed,
+        )
+        n_dims = self._sampler.codec.n_dims
+        self._top_n_percent = top_n_percent
+        self._num_samples = num_samples
+        self._random_fraction = random_fraction
+        self._bandwidth_factor = bandwidth_factor
+        self._min_bandwidth = min_bandwidth
+        self._min_points = n_dims + 1 if min_points_in_model is None else min_points_in_model
+        self._vectors = np.empty((0, n_dims))
+        self._fitted: tuple[tuple[int, int] | None, DensityRatio | None] = (None, None)
+
+    def _new_configuration(self, rng: np.random.Generator) -> tuple[Config, str]:
+        is_random = rng.random() < self._random_fraction
+        model = None if is_random else self._model()
+        config = None if model is None else self._from_model(model, rng)
+        if config is None or self._ledger.knows(config):
+            return self._sampler.sample(rng, self._ledger.knows), "random"
+        return config, "model"
+
+    def _from_model(self, model: DensityRatio, rng: np.random.Generator) -> Config | None:
+        """The best candidate that is not forbidden; None if all are."""
+        candidates = model.candidates(self._num_samples, rng, bandwidth_factor=self._bandwidth_factor)
+        configs = map(self._sampler.codec.decode, candidates)
+        return next(filter(self._sampler.allows, configs), None)
+
+    def _model(self) -> DensityRatio | None:
+        """The model of the largest budget that has one, fitted again only when that budget has new observations."""
+        for budget in self._ledger.budgets():
+            losses = np.array(list(self._ledger.losses(budget).values()))
+            n_good = self._n_good(losses)
+            if n_good:
+                observed = (budget, len(losses))
+                if self._fitted[0] != observed:
+                    self._fitted = observed, self._fit(budget, n_good)
+                return self._fitted[1]
+        return None
+
+    def _n_good(self, losses: FloatArray) -> int:
+        """How many observations are called good; 0 if there are too few for a model. `losses`: shape (n,)."""
+        n_good = max(self._min_points, int(len(losses) * self._top_n_percent / 100))
+        is_enough = np.isfinite(losses).sum() >= n_good and len(losses) - n_good >= self._min_points
+        return n_good if is_enough else 0
+
+    def _fit(self, budget: int, n_good: int) -> DensityRatio:
+        losses = self._ledger.losses(budget)
+        ranked = sorted(losses, key=lambda config_id: (losses[config_id], config_id))
+        vectors = self._all_vectors()[ranked]
+        rng = np.random.default_rng([self._seed, 0, budget, len(losses)])
+        return DensityRatio.fit(
+            vectors[:n_good],
+            vectors[n_good:],
+            self._sampler.codec.n_choices,
+            rng,
+            min_bandwidth=self._min_bandwidth,
+        )
+
+    def _all_vectors(self) -> FloatArray:
+        """Vectors of all configurations by config_id, float64, shape (n_configs, n_dims)."""
+        new = self._ledger.configs[len(self._vectors) :]
+        if new:
+            self._vectors = np.concatenate([self._vectors, self._sampler.codec.encode_many(new)])
+        return self._vectors
+
+
+def _check_model(
+    top_n_percent: float,
+    num_samples: int,
+    random_fraction: float,
+    bandwidth_factor: float,
+    min_bandwidth: float,
+    min_points_in_model: int | None,
+) -> None:
+    rules = (
+        (0 < top_n_percent < 100, "top_n_percent must lie between 0 and 100", top_n_percent),
+        (num_samples >= 1, "num_samples must be at least 1", num_samples),
+        (0 <= random_fraction <= 1, "random_fraction must lie in [0, 1]", random_fraction),
+        (bandwidth_factor > 0, "bandwidth_factor must be positive", bandwidth_factor),
+        (0 < min_bandwidth < 0.5, "min_bandwidth must lie between 0 and 0.5", min_bandwidth),
+        (
+            min_points_in_model is None or min_points_in_model >= 2,
+            "min_points_in_model must be None or at least 2",
+            min_points_in_model,
+        ),
+    )
+    for holds, rule, value in rules:
+        if not holds:
+            raise ValueError(f"{rule}, got {value!r}.")

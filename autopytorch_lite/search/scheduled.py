@@ -1,0 +1,123 @@
+"""What searchers share: a schedule says which budget is next, a subclass where new configurations come from."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+from ConfigSpace import ConfigurationSpace
+
+from autopytorch_lite.errors import SpaceError, UnknownNameError
+from autopytorch_lite.history.trial import Done, Finished, Line, Proposal, Proposed, Status, TrialKey, Wait
+from autopytorch_lite.search.brackets import Slot
+from autopytorch_lite.search.ledger import Ledger, loss_of
+from autopytorch_lite.search.portfolio import ORIGIN, Portfolio
+from autopytorch_lite.search.sampling import ConfigurationSampler, search_rng
+from autopytorch_lite.types import Config
+
+
+class Schedule(Protocol):
+    """Decides who is evaluated at which budget, from losses alone; for example `brackets.BracketSchedule`."""
+
+    def next_slot(self, *, can_grow: bool) -> Slot | Wait | Done:
+        """The slot to be filled next; changes nothing. `can_grow`: whether new configurations exist."""
+        ...
+
+    def check(self, proposal: Proposal) -> None:
+        """Raise a ValueError that names the trial unless the proposal fills a free slot."""
+        ...
+
+    def propose(self, proposal: Proposal, *, can_grow: bool) -> None:
+        """Take in a checked proposal."""
+        ...
+
+    def finish(self, key: TrialKey, loss: float, *, can_grow: bool) -> None:
+        """Take in a loss, infinite for a failure."""
+        ...
+
+
+class ScheduledSearcher(ABC):
+    """Fills the slots of a schedule: with the portfolio first, then with what `_new_configuration` gives.
+
+    Proposals without a bracket may be told as well (a user's own trials): they are remembered, and a model may learn
+    from them, but they take part in no race.
+
+    Args:
+        space: what to search.
+        schedule_for: makes the schedule; is given how many configurations the portfolio has.
+        portfolio: configurations to start with.
+        seed: of everything random, at least 0.
+
+    Raises:
+        SpaceError: a portfolio entry is not valid in the space.
+    """
+
+    def __init__(
+        self,
+        space: ConfigurationSpace,
+        schedule_for: Callable[[int], Schedule],
+        portfolio: Sequence[Config],
+        seed: int,
+    ):
+        self._sampler = ConfigurationSampler(space)
+        self._portfolio = Portfolio(portfolio, self._sampler)
+        self._schedule = schedule_for(len(self._portfolio))
+        self._seed = seed
+        self._ledger = Ledger()
+
+    def ask(self) -> Proposal | Wait | Done:
+        """The next proposal; see `Searcher`."""
+        slot = self._schedule.next_slot(can_grow=self._can_grow)
+        if not isinstance(slot, Slot):
+            return slot
+        if slot.config_id is None:
+            config_id = len(self._ledger.configs)
+            config, origin = self._first_or_new(search_rng(self._seed, self._ledger.n_proposed))
+        else:
+            config_id = slot.config_id
+            config, origin = dict(self._ledger.configs[config_id]), self._ledger.origins[config_id]
+        return Proposal(config_id, config, slot.budget, slot.resume_from, origin, slot.bracket, slot.rung)
+
+    def tell(self, line: Proposed | Finished) -> None:
+        """Take in one history line; see `Searcher`."""
+        self._check(line)
+        self._ledger.record(line)
+        if isinstance(line, Finished):
+            if line.status is not Status.CANCELLED:
+                self._schedule.finish(line.key, loss_of(line), can_grow=self._can_grow)
+        else:
+            self._schedule.propose(line.proposal, can_grow=self._can_grow)
+
+    def open_proposals(self) -> list[Proposal]:
+        """Proposals that have not finished, in the order proposed."""
+        return self._ledger.open_proposals()
+
+    def incumbent(self) -> Finished | None:
+        """The best finished trial on the largest budget evaluated so far."""
+        return self._ledger.incumbent()
+
+    @abstractmethod
+    def _new_configuration(self, rng: np.random.Generator) -> tuple[Config, str]:
+        """A configuration and its origin. A pure function of what was told and of the generator."""
+
+    def _check(self, line: Line) -> None:
+        self._ledger.check(line)
+        if isinstance(line, Finished):
+            return
+        self._schedule.check(line.proposal)
+        if line.proposal.resume_from is None:
+            try:
+                self._sampler.check(line.proposal.config)
+            except (SpaceError, UnknownNameError) as error:
+                raise ValueError(f"Trial {line.key} must be a configuration of the space: {error}") from error
+
+    def _first_or_new(self, rng: np.random.Generator) -> tuple[Config, str]:
+        entry = self._portfolio.next_entry(self._ledger)
+        return self._new_configuration(rng) if entry is None else (entry, ORIGIN)
+
+    @property
+    def _can_grow(self) -> bool:
+        n_configurations = self._sampler.n_configurations
+        return n_configurations is None or self._ledger.n_distinct < n_configurations
