@@ -17,8 +17,8 @@ class VectorCodec:
     """Translates between configurations and vectors of one number per searched hyperparameter.
 
     A continuous dimension (float, integer, ordinal) holds a number in [0, 1], on the log axis if the hyperparameter has
-    one; a categorical dimension holds the index of the value, 0.0 to n_choices - 1. NaN means inactive. Constants have no
-    dimension. Floats are rounded to 12 digits when decoded, so that encoding and decoding again changes nothing.
+    one; a categorical dimension holds the index of the value, 0.0 to n_choices - 1. NaN means inactive. Constants have
+    no dimension. Floats are rounded to 12 digits when decoded: encoding and decoding again changes nothing.
 
     Attributes:
         names: full hyperparameter name of each dimension, parents before children.
@@ -60,7 +60,7 @@ class VectorCodec:
     def decode(self, vector: Array) -> Config:
         """The legal configuration at a vector, shape (n_dims,).
 
-        Values snap to the nearest legal one, inactive ones are left out, and an active one given as NaN takes its default.
+        Values snap to the nearest legal one, inactive ones are left out, an active one given as NaN takes its default.
 
         Raises:
             SpaceError: the vector has another length.

@@ -1,0 +1,114 @@
+"""Ranges files and portfolios, and the loader for them. Standard library only.
+
+A ranges file says what of the component graph is searched; a portfolio is an ordered list of configurations to try
+first. Both are JSON. A name stands for a file of this package; anything that ends in ``.json`` is a path.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from importlib import resources
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, TypeAlias
+
+Config: TypeAlias = dict[str, Any]
+"""Full hyperparameter name -> value; what it leaves open takes the default of the space it is used in."""
+
+_FORMAT = 1
+_RANGES = "ranges file"
+_PORTFOLIO = "portfolio"
+
+
+class UnknownFileError(ValueError):
+    """There is no ranges file or portfolio of that name; the message offers the closest."""
+
+
+class FileFormatError(ValueError):
+    """A ranges file or portfolio is not what it should be; the message names the file."""
+
+
+def available() -> dict[str, list[str]]:
+    """The names of the files that come with the package: {"ranges": [...], "portfolios": [...]}, sorted."""
+    return {"ranges": sorted(_files(_RANGES)), "portfolios": sorted(_files(_PORTFOLIO))}
+
+
+def load_ranges(name_or_path: str | PathLike[str]) -> dict[str, Any]:
+    """A ranges file: {"format", "name", "description", "edits": {full name: edit}}.
+
+    A file that says ``"extends": NAME`` is its own edits on top of that file's; the result no longer has that key.
+
+    Raises:
+        UnknownFileError: no such name or path.
+        FileFormatError: the file is not JSON, or not a ranges file of a known format.
+    """
+    ranges = _load(_RANGES, fspath(name_or_path), "edits", dict)
+    base = ranges.pop("extends", None)
+    return ranges if base is None else ranges | {"edits": with_edits(load_ranges(base), ranges["edits"])["edits"]}
+
+
+def with_edits(ranges: Mapping[str, Any], edits: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a ranges file with further edits: of one name, bounds and defaults are joined, all else is replaced."""
+    joined = dict(ranges["edits"])
+    for name, edit in edits.items():
+        earlier = joined.pop(name, None)
+        both = isinstance(earlier, Mapping) and isinstance(edit, Mapping)
+        joined[name] = {**earlier, **edit} if both else edit
+    return {**ranges, "edits": joined}
+
+
+def load_portfolio(name_or_path: str | PathLike[str]) -> list[Config]:
+    """The configurations of a portfolio, in order.
+
+    Raises:
+        UnknownFileError: no such name or path.
+        FileFormatError: the file is not JSON, or not a portfolio of a known format.
+    """
+    return list(describe_portfolio(name_or_path)["configurations"])
+
+
+def describe_portfolio(name_or_path: str | PathLike[str]) -> dict[str, Any]:
+    """A whole portfolio file: {"format", "name", "description", "source", "license", "space", "configurations"}.
+
+    Raises:
+        UnknownFileError: no such name or path.
+        FileFormatError: the file is not JSON, or not a portfolio of a known format.
+    """
+    return _load(_PORTFOLIO, fspath(name_or_path), "configurations", list)
+
+
+def _files(kind: str) -> dict[str, Any]:
+    """Name -> file of this package."""
+    folder = resources.files(__name__)
+    if kind == _PORTFOLIO:
+        folder = folder.joinpath("portfolios")
+    return {entry.name.removesuffix(".json"): entry for entry in folder.iterdir() if entry.name.endswith(".json")}
+
+
+def _load(kind: str, name_or_path: str, key: str, key_type: type) -> dict[str, Any]:
+    try:
+        content = json.loads(_text(kind, name_or_path))
+    except json.JSONDecodeError as error:
+        raise FileFormatError(f"A {kind} must be JSON; {name_or_path} is not: {error}.") from error
+    if not isinstance(content, dict) or content.get("format") != _FORMAT or not isinstance(content.get(key), key_type):
+        needed = f"an object with 'format': {_FORMAT} and a {key_type.__name__} under {key!r}"
+        raise FileFormatError(f"A {kind} must be {needed}; {name_or_path} is not.")
+    return content
+
+
+def _text(kind: str, name_or_path: str) -> str:
+    if name_or_path.endswith(".json"):
+        try:
+            return Path(name_or_path).read_text(encoding="utf-8")
+        except OSError as error:
+            raise UnknownFileError(f"The {kind} {name_or_path} cannot be read: {error}.") from error
+    files = _files(kind)
+    if name_or_path not in files:
+        closest = difflib.get_close_matches(name_or_path, files, n=1)
+        hint = (
+            f"did you mean {closest[0]!r}?" if closest else f"known: {', '.join(sorted(files))}; a path ends in .json."
+        )
+        raise UnknownFileError(f"Unknown {kind} {name_or_path!r}; {hint}")
+    return str(files[name_or_path].read_text(encoding="utf-8"))
