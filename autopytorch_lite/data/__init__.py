@@ -1,0 +1,1 @@
+"""Validated tables: column kinds, encoded arrays, targets, splits, readers, meta-features."""

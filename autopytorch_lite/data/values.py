@@ -1,0 +1,97 @@
+"""Labels and categories as plain values: builtin types, a total order, JSON that keeps types, and look-up of codes."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from autopytorch_lite.types import IntArray
+
+Value: TypeAlias = str | int | float | bool | pd.Timestamp
+"""A label or category. Everything else (decimals, tuples, dates, ...) is known by its text."""
+
+_READERS: dict[str, Any] = {"bool": bool, "int": int, "float": float, "str": str, "timestamp": pd.Timestamp}
+
+
+def plain(value: Any) -> Value:
+    """The builtin twin of a scalar; anything that is no number, text or time becomes its text."""
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, int | np.integer):
+        return int(value)
+    if isinstance(value, float | np.floating):
+        return float(value)
+    if isinstance(value, datetime.datetime | np.datetime64):
+        return pd.Timestamp(value)
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def sorted_values(values: Iterable[Any]) -> tuple[Value, ...]:
+    """Distinct plain values in a total order: numbers and booleans, then texts, then times.
+
+    Values that Python takes for equal (``1``, ``1.0``, ``True``) are one; the first stays.
+    """
+    return tuple(sorted(dict.fromkeys(plain(value) for value in values), key=_order))
+
+
+def _order(value: Value) -> tuple[int, Any]:
+    if isinstance(value, str):
+        return 1, value
+    if isinstance(value, pd.Timestamp):
+        return (2, value) if value.tzinfo is None else (3, value)
+    return 0, value
+
+
+def text_of(value: Value) -> str:
+    """How a value is written in a text file; whole floats are written as integers."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def find_codes(values: Iterable[Any], known: Sequence[Value], *, by_text: bool = False) -> IntArray:
+    """Positions of `values` in `known`; -1 where absent.
+
+    Args:
+        values: scalars without missing ones; any types.
+        known: distinct plain values.
+        by_text: whether a value that equals none may match by its text, so that ``1``, ``1.0`` and ``"1"`` are found
+            when a file gives the same column another type.
+
+    Returns:
+        int32 array, shape (len(values),).
+    """
+    exact = {value: code for code, value in enumerate(known)}
+    texts = {text_of(value): code for code, value in reversed(list(enumerate(known)))} if by_text else {}
+
+    def code_of(value: Value) -> int:
+        code = exact.get(value)
+        return texts.get(text_of(value), -1) if code is None else code
+
+    return np.fromiter((code_of(plain(value)) for value in values), dtype=np.int32)
+
+
+def _type_name(value: Value) -> str:
+    return "timestamp" if isinstance(value, pd.Timestamp) else type(value).__name__
+
+
+def values_to_json(values: Sequence[Value]) -> dict[str, Any]:
+    """Plain data that remembers types: one type name for all values, or one for each if they differ."""
+    types = [_type_name(value) for value in values]
+    written = [value if isinstance(value, bool | int | str) else _write(value) for value in values]
+    return {"types": types[0] if len(set(types)) == 1 else types, "values": written}
+
+
+def _write(value: float | pd.Timestamp) -> float | str:
+    if isinstance(value, pd.Timestamp):
+        return value.isoformat()
+    return value if np.isfinite(value) else str(value)
+
+
+def values_from_json(data: Mapping[str, Any]) -> tuple[Value, ...]:
+    """Inverse of `values_to_json`."""
+    values, types = data["values"], data["types"]
+    names = [types] * len(values) if isinstance(types, str) else types
+    return tuple(_READERS[name](value) for name, value in zip(names, values, strict=True))
