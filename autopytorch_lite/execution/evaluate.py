@@ -1,0 +1,128 @@
+"""One evaluation: call the objective, and turn whatever happens into one history line."""
+
+from __future__ import annotations
+
+import math
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any, SupportsFloat
+
+from autopytorch_lite.errors import DivergedError
+from autopytorch_lite.execution.base import Checkpoint, Objective, Result
+from autopytorch_lite.execution.limits import MemoryWatch
+from autopytorch_lite.history.files import TrialFiles
+from autopytorch_lite.history.lines import to_plain
+from autopytorch_lite.history.trial import Finished, Proposal, Status, TrialKey
+
+_TORCH_ALLOCATION_FAILURES = ("DefaultCPUAllocator", "not enough memory")
+
+
+def run_objective(
+    objective: Objective,
+    proposal: Proposal,
+    files: TrialFiles,
+    *,
+    worker: int = 0,
+    memory_limit_mb: float | None = None,
+    on_memory_exceeded: Callable[[], None] | None = None,
+) -> Finished:
+    """Evaluate one proposal. Only KeyboardInterrupt comes out of it; everything else is a status.
+
+    Args:
+        objective: called as `objective(config, budget, checkpoint)`.
+        proposal: what to evaluate.
+        files: where the trial's files go when it succeeds.
+        worker: number of the worker, for the record.
+        memory_limit_mb: megabytes above what the process uses now.
+        on_memory_exceeded: called from another thread when there is more; it must end the process to enforce the limit.
+
+    Returns:
+        The history line: status ok, diverged (the loss is not finite, or `DivergedError`), memory (an allocation
+        failed) or crashed, with seconds and info["peak_memory_mb"], the peak above the memory in use at the start.
+    """
+    start_s = time.monotonic()
+    with MemoryWatch(memory_limit_mb, on_memory_exceeded) as watch:
+        try:
+            outcome = _evaluate(objective, proposal, files)
+        except (Exception, SystemExit) as error:
+            outcome = _failure(error)
+    info = {**outcome.pop("info", {}), "peak_memory_mb": round(watch.peak_mb, 1)}
+    return Finished(key=proposal.key, seconds=time.monotonic() - start_s, worker=worker, info=info, **outcome)
+
+
+def failed(proposal: Proposal, status: Status, error: str, *, seconds: float = 0.0, worker: int = 0) -> Finished:
+    """The line of an evaluation that ended from outside."""
+    return Finished(key=proposal.key, status=status, error=error, seconds=seconds, worker=worker)
+
+
+def _evaluate(objective: Objective, proposal: Proposal, files: TrialFiles) -> dict[str, Any]:
+    previous = None
+    if proposal.resume_from is not None:
+        previous = files.existing(TrialKey(proposal.config_id, proposal.resume_from))
+    with files.staging(proposal.key) as folder:
+        returned = objective(dict(proposal.config), proposal.budget, Checkpoint(folder, previous, proposal.config_id))
+        return _success(_as_result(returned))
+
+
+def _as_result(returned: Any) -> Result:
+    if isinstance(returned, Result):
+        return returned
+    if isinstance(returned, SupportsFloat):
+        return Result(loss=float(returned))
+    raise TypeError(
+        f"An objective must return a Result or a number (the loss), got {type(returned).__name__}: {returned!r:.200}"
+    )
+
+
+def _success(result: Result) -> dict[str, Any]:
+    loss = float(result.loss)
+    if not math.isfinite(loss):
+        raise DivergedError(f"The loss must be finite, got {loss}.")
+    return {
+        "status": Status.OK,
+        "loss": loss,
+        "curve": _floats(result.curve),
+        "curves": {str(name): _floats(values) for name, values in result.curves.items()},
+        "metrics": {str(name): float(value) for name, value in result.metrics.items()},
+        "info": _checked(result.info),
+    }
+
+
+def _floats(values: Any) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)
+
+
+def _checked(info: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts, after making sure that the history can hold them."""
+    to_plain(info)
+    return dict(info)
+
+
+def _failure(error: BaseException) -> dict[str, Any]:
+    return {
+        "status": _status_of(error),
+        "error": _one_line(error),
+        "traceback": "".join(traceback.format_exception(error)),
+    }
+
+
+def _one_line(error: BaseException) -> str:
+    """Class and first line of the message, at most 500 characters of it."""
+    try:
+        text = str(error).strip().partition("\n")[0][:500]
+    except Exception:
+        text = "(the exception has no printable message)"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _status_of(error: BaseException) -> Status:
+    if isinstance(error, DivergedError):
+        return Status.DIVERGED
+    if (
+        isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    ):  # the second is torch's, for devices
+        return Status.MEMORY
+    if isinstance(error, RuntimeError) and any(text in str(error) for text in _TORCH_ALLOCATION_FAILURES):
+        return Status.MEMORY
+    return Status.CRASHED
