@@ -14,7 +14,7 @@ from sklearn.metrics import get_scorer
 from sklearn.utils.validation import check_is_fitted
 
 from autopytorch_lite import persistence
-from autopytorch_lite.data.dataset import Dataset, make_dataset
+from autopytorch_lite.data.dataset import Dataset, TableSchema, TargetSchema, make_dataset
 from autopytorch_lite.ensemble.library import Ensemble
 from autopytorch_lite.ensemble.predictor import EnsemblePredictor
 from autopytorch_lite.errors import HistoryError, NothingTrainedError
@@ -129,11 +129,10 @@ class _AutoTabular(BaseEstimator):
             resampling=self.resampling,
             column_kinds=self.column_kinds,
             seed=seed,
-            estimator_name=type(self).__name__,
         )
         request = resolve_request({**arguments, "random_state": seed}, dataset.info)
         self._run = self._open_or_create(dataset, request)
-        self._learn_input(self._run.dataset)
+        self._learn_input(self._run.dataset.schema, self._run.dataset.target)
         return self._search(start, self.time_limit, self.n_trials)
 
     def refit_more(self, time_limit: float | None = None, n_trials: int | None = None) -> Self:
@@ -173,13 +172,13 @@ class _AutoTabular(BaseEstimator):
         if time_limit is None and n_trials is None:
             time_limit, n_trials = estimator.time_limit, estimator.n_trials
         estimator._run = run
-        estimator._learn_input(run.dataset)
+        estimator._learn_input(run.dataset.schema, run.dataset.target)
         return estimator._search(start, time_limit, n_trials)
 
     def predict(self, X: Any) -> Array:
         """Labels as they came in, shape (n_rows,); or values, shape (n_rows,) or (n_rows, n_targets)."""
         check_is_fitted(self, "predictor_")
-        return self.predictor_.predict_labels(X)
+        return self.predictor_.predict_labels(X, owner=type(self).__name__)
 
     def leaderboard(self) -> pd.DataFrame:
         """Every evaluation, best first: configuration, budget, loss, weight in the ensemble, seconds, status."""
@@ -233,18 +232,18 @@ class _AutoTabular(BaseEstimator):
         if folder.exists() and any(folder.iterdir()):
             raise HistoryError(f"Run directory {folder} is not empty and holds no run; choose an empty one.")
         arguments = persistence.storable_arguments(self.get_params(deep=False))
-        return TableRun.create(folder, dataset, request, arguments=arguments, resampling=str(self.resampling))
+        return TableRun.create(folder, dataset, request, arguments=arguments, resampling=dataset.describe_folds())
 
-    def _learn_input(self, dataset: Dataset) -> None:
+    def _learn_input(self, schema: TableSchema, target: TargetSchema) -> None:
         """The attributes that scikit-learn expects of anything fitted on a table."""
-        names = [column.name for column in dataset.schema.columns]
+        names = [column.name for column in schema.columns]
         self.n_features_in_ = len(names)
-        if dataset.schema.has_names:
+        if schema.named:
             self.feature_names_in_ = np.array(names, dtype=object)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
-        if dataset.target.task.is_classification:
-            self.classes_ = dataset.target.classes
+        if target.task.is_classification:
+            self.classes_ = target.classes
 
     def _search(self, start: float, time_limit: float | None, n_trials: int | None) -> Self:
         """Run the search for what is left of the time, then select and load the ensemble."""
@@ -324,7 +323,7 @@ class AutoTabularClassifier(ClassifierMixin, _AutoTabular):
     def predict_proba(self, X: Any) -> FloatArray:
         """Probabilities, float64, shape (n_rows, n_classes); rows sum to one, columns in the order of `classes_`."""
         check_is_fitted(self, "predictor_")
-        return self.predictor_.predict(X)
+        return self.predictor_.predict(X, owner=type(self).__name__)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """The metric's scikit-learn score (higher is better); accuracy if no metric was given."""
@@ -365,7 +364,7 @@ def load(folder: str | Path) -> AutoTabularClassifier | AutoTabularRegressor:
     estimator = cls(**persistence.stored_arguments(description))
     loaded = persistence.load(folder, description)
     estimator._lines = loaded.lines
-    estimator._learn_input(loaded.columns)
+    estimator._learn_input(loaded.predictor.schema, loaded.predictor.target)
     estimator._adopt(description, loaded.ensemble, loaded.predictor)
     return cast("AutoTabularClassifier | AutoTabularRegressor", estimator)
 

@@ -28,7 +28,8 @@ class Metric:
     """How predictions are compared with targets.
 
     Predictions are class probabilities, shape (n_rows, n_classes), for classification (two columns for binary), and
-    target values, shape (n_rows, n_targets), for regression. Targets are class codes (n_rows,) or values (n_rows, n_targets).
+    target values, shape (n_rows, n_targets), for regression. Targets are class codes (n_rows,) or values
+    (n_rows, n_targets).
 
     Attributes:
         name: scikit-learn's scorer name, for example "neg_log_loss" or "roc_auc".

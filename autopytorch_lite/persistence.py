@@ -13,11 +13,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from autopytorch_lite.data.dataset import read_schema, write_schema
+from autopytorch_lite.data.dataset import load_schemas, save_schemas
 from autopytorch_lite.ensemble.library import Ensemble
 from autopytorch_lite.ensemble.predictor import EnsemblePredictor, load_member
 from autopytorch_lite.errors import HistoryError, NothingTrainedError
-from autopytorch_lite.execution.tabular import model_folder
+from autopytorch_lite.execution.tabular import fold_folder
 from autopytorch_lite.history.files import TrialFiles
 from autopytorch_lite.history.store import HistoryStore, RunDirectory, read_json, write_json_atomic
 from autopytorch_lite.history.summary import failure_summary
@@ -47,8 +47,8 @@ def save(
         raise HistoryError(f"A model is saved into an empty folder, but {folder} holds files; choose another one.")
     directory = RunDirectory(folder)
     files = TrialFiles(directory.files)
-    predictor.save_members(lambda key, fold: model_folder(files.folder(key), fold))
-    write_schema(data_folder(directory), predictor.schema, predictor.target)
+    predictor.save_members(lambda key, fold: fold_folder(files.folder(key), fold))
+    save_schemas(data_folder(directory), predictor.schema, predictor.target)
     write_json_atomic(directory.run, description)
     write_json_atomic(directory.ensemble, ensemble.to_json())
     with HistoryStore(folder) as store:
@@ -76,7 +76,7 @@ def load(folder: Path, description: Mapping[str, Any]) -> Saved:
         load_member(key, weight, _fold_folders(files, key), lambda path: load_learner(path, graph))
         for key, weight in ensemble.members
     )
-    schema, target = read_schema(data_folder(directory))
+    schema, target = load_schemas(data_folder(directory))
     return Saved(lines, ensemble, EnsemblePredictor(schema, target, members))
 
 

@@ -20,7 +20,7 @@ from autopytorch_lite.data.dataset import Dataset
 from autopytorch_lite.ensemble.library import Ensemble, Library
 from autopytorch_lite.ensemble.predictor import EnsemblePredictor, load_member
 from autopytorch_lite.errors import HistoryError
-from autopytorch_lite.execution.tabular import TabularObjective, model_folder, validation_rows
+from autopytorch_lite.execution.tabular import TabularObjective, fold_folder, validation_rows
 from autopytorch_lite.execution.workers import ProcessExecutor
 from autopytorch_lite.history.events import Callback, Event, EventKind
 from autopytorch_lite.history.files import TrialFiles
@@ -42,7 +42,7 @@ class RunRequest:
 
     Attributes:
         metric: scikit-learn scorer name.
-        ranges: edits of the joint space, full name -> edit.
+        ranges: ranges file of the joint space.
         portfolio: configurations to evaluate first.
         min_budget: epochs of the lowest rung.
         max_budget: epochs of the highest rung.
@@ -100,7 +100,6 @@ class TableRun:
         run = cls(RunDirectory(folder), dataset, request)
         run.directory.files.mkdir(parents=True, exist_ok=True)
         dataset.save(data_folder(run.directory))
-        run.space().to_json(run.directory.space)
         rows = validation_rows(dataset)
         np.save(run.directory.files / "validation_targets.npy", dataset.y[rows])
         if dataset.sample_weight is not None:
@@ -223,13 +222,13 @@ class TableRun:
         """Load the ensemble's models."""
         graph = default_graph()
         members = tuple(
-            load_member(key, weight, self._model_folders(key), lambda folder: load_learner(folder, graph))
+            load_member(key, weight, self._fold_folders(key), lambda folder: load_learner(folder, graph))
             for key, weight in ensemble.members
         )
         return EnsemblePredictor(self.dataset.schema, self.dataset.target, members)
 
-    def _model_folders(self, key: TrialKey) -> list[Path]:
-        return [model_folder(self.files.folder(key), fold) for fold in range(len(self.dataset.folds))]
+    def _fold_folders(self, key: TrialKey) -> list[Path]:
+        return [fold_folder(self.files.folder(key), fold) for fold in range(len(self.dataset.folds))]
 
     def _objective(self, n_threads: int) -> TabularObjective:
         return TabularObjective(

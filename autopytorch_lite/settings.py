@@ -12,12 +12,12 @@ import numpy as np
 from autopytorch_lite.errors import BudgetError, DataError, SpaceError, UnknownNameError
 from autopytorch_lite.metrics import resolve_metric
 from autopytorch_lite.pipeline.build import default_graph
-from autopytorch_lite.pipeline.graph import CHOICE_SUFFIX, Choice
+from autopytorch_lite.pipeline.graph import CHOICE_SUFFIX
 from autopytorch_lite.run import RunRequest
-from autopytorch_lite.space.adapt import adapt
+from autopytorch_lite.space.adapt import adapt_portfolio
 from autopytorch_lite.space.compile import compile as compile_space
 from autopytorch_lite.types import Config, DatasetInfo
-from search_spaces import load_portfolio, load_ranges
+from search_spaces import FileFormatError, UnknownFileError, load_portfolio, load_ranges, with_edits
 
 MIN_CELLS_FOR_CUDA = 2_000_000
 """Under device="auto", tables with fewer cells (rows x columns) stay on the CPU: a GPU costs more than it saves."""
@@ -67,7 +67,7 @@ def resolve_request(arguments: Mapping[str, Any], info: DatasetInfo) -> RunReque
         DataError: the metric does not suit the task, or the device is not there.
     """
     metric = resolve_metric(arguments["metric"], info.task, info.n_outputs)
-    ranges = {**_ranges(arguments["search_space"]), **learner_edits(arguments["learners"])}
+    ranges = with_edits(_ranges(arguments["search_space"]), learner_edits(arguments["learners"]))
     return RunRequest(
         metric=metric.name,
         ranges=ranges,
@@ -138,11 +138,11 @@ def _resolve_precision(precision: str) -> str:
 
 
 def _ranges(search_space: Any) -> dict[str, Any]:
-    """Edits of the joint space: a named or stored file, or a user's mapping on top of the default file."""
+    """A ranges file: a named or stored one, or a user's edits on top of the default."""
     if isinstance(search_space, Mapping):
-        return {**load_ranges("default")["edits"], **search_space}
+        return with_edits(load_ranges("default"), search_space)
     if isinstance(search_space, str | Path):
-        return dict(load_ranges(search_space)["edits"])
+        return _loaded(load_ranges, search_space)
     raise DataError(f"search_space must be a name, a path or a mapping of edits, got {type(search_space).__name__}.")
 
 
@@ -185,33 +185,17 @@ def _option_names(choice: Any) -> list[str]:
 
 
 def _portfolio(portfolio: Any, ranges: Mapping[str, Any], info: DatasetInfo) -> tuple[Config, ...]:
-    """The configurations to evaluate first, each valid in the space of this data set.
-
-    A stored portfolio may name learners that this search leaves out: those entries are skipped. A user's own list must
-    fit.
-    """
-    graph = default_graph()
-    space = compile_space(graph, ranges, info)
+    """The configurations to evaluate first, each valid in the space of this data set; see `adapt_portfolio`."""
     if portfolio is None:
         return ()
-    if not isinstance(portfolio, str | Path):
-        return tuple(_adapted(config, space, graph, info, number) for number, config in enumerate(portfolio))
-    entries = [config for config in load_portfolio(portfolio) if _is_offered(config, space)]
-    return tuple(_adapted(config, space, graph, info, number) for number, config in enumerate(entries))
+    graph = default_graph()
+    configs = _loaded(load_portfolio, portfolio) if isinstance(portfolio, str | Path) else list(portfolio)
+    return tuple(adapt_portfolio(configs, compile_space(graph, ranges, info), graph, info))
 
 
-def _adapted(config: Config, space: Any, graph: Choice, info: DatasetInfo, number: int) -> Config:
+def _loaded(load: Callable[[str | Path], Any], name_or_path: str | Path) -> Any:
+    """A stored file, its errors as ours: `search_spaces` knows the standard library only."""
     try:
-        return adapt(config, space, graph, info)
-    except SpaceError as error:
-        raise SpaceError(f"Portfolio entry {number} does not fit the search space: {error}") from error
-
-
-def _is_offered(config: Config, space: Any) -> bool:
-    """Whether the learner and the backbone that a configuration names are part of the space."""
-    for name in (f"learner:{CHOICE_SUFFIX}", f"backbone:{CHOICE_SUFFIX}"):
-        if name in config and name in space and not space[name].legal_value(config[name]):
-            return False
-        if name in config and name not in space:
-            return False
-    return True
+        return load(name_or_path)
+    except (UnknownFileError, FileFormatError) as error:
+        raise SpaceError(str(error)) from error

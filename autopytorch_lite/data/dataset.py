@@ -30,6 +30,7 @@ __all__ = [
     "TargetSchema",
     "load_schemas",
     "make_dataset",
+    "save_schemas",
 ]
 
 _FORMAT = 1
@@ -91,16 +92,8 @@ class Dataset:
         folder.mkdir(parents=True, exist_ok=True)
         for name, array in self._arrays().items():
             np.save(folder / f"{name}.npy", array, allow_pickle=False)
-        text = json.dumps(
-            {
-                "format": _FORMAT,
-                "fingerprint": self.fingerprint,
-                "n_folds": len(self.folds),
-                "table": self.schema.to_json(),
-                "target": self.target.to_json(),
-            }
-        )
-        (folder / _SCHEMA_FILE).write_text(text, encoding="utf-8")
+        facts = {"fingerprint": self.fingerprint, "n_folds": len(self.folds)}
+        _write_schema_file(folder, self.schema, self.target, facts)
 
     def _arrays(self) -> dict[str, Array]:
         arrays = {"numeric": self.table.numeric, "categorical": self.table.categorical, "y": self.y}
@@ -150,6 +143,17 @@ def load_schemas(folder: Path | str) -> tuple[TableSchema, TargetSchema]:
     """
     data = _read_schema_file(Path(folder))
     return TableSchema.from_json(data["table"]), TargetSchema.from_json(data["target"])
+
+
+def save_schemas(folder: Path | str, schema: TableSchema, target: TargetSchema) -> None:
+    """Write `schema.json` alone, for a predictor that keeps no training data; `load_schemas` reads it."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    _write_schema_file(Path(folder), schema, target, {})
+
+
+def _write_schema_file(folder: Path, schema: TableSchema, target: TargetSchema, facts: Mapping[str, Any]) -> None:
+    data = {"format": _FORMAT, **facts, "table": schema.to_json(), "target": target.to_json()}
+    (folder / _SCHEMA_FILE).write_text(json.dumps(data), encoding="utf-8")
 
 
 def _read_schema_file(folder: Path) -> Any:

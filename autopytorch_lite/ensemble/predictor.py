@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from autopytorch_lite.data.columns import TableSchema
-from autopytorch_lite.data.dataset import EncodedTable
+from autopytorch_lite.data.schema import EncodedTable, TableSchema
 from autopytorch_lite.data.target import TargetSchema
 from autopytorch_lite.ensemble.selection import weighted_average
 from autopytorch_lite.history.trial import TrialKey
@@ -52,14 +51,20 @@ class EnsemblePredictor:
     target: TargetSchema
     members: tuple[FittedMember, ...]
 
-    def predict(self, X: Any) -> FloatArray:
-        """Class probabilities or target values in original units, float64, shape (n_rows, n_outputs)."""
-        table = self.schema.encode(X)
+    def predict(self, X: Any, *, owner: str = "EnsemblePredictor") -> FloatArray:
+        """Class probabilities or target values in original units, float64, shape (n_rows, n_outputs).
+
+        Args:
+            X: a table like the one learnt from.
+            owner: who is asked, for errors about its columns.
+        """
+        table = self.schema.encode(X, owner=owner)
         return weighted_average([member.predict(table) for member in self.members], [m.weight for m in self.members])
 
-    def predict_labels(self, X: Any) -> Array:
+    def predict_labels(self, X: Any, *, owner: str = "EnsemblePredictor") -> Array:
         """Labels as they came in, shape (n_rows,); or values, shape (n_rows,) or (n_rows, n_targets)."""
-        return self.target.decode(self.predict(X))
+        predictions = self.predict(X, owner=owner)
+        return self.target.decode(predictions.argmax(axis=1) if self.target.task.is_classification else predictions)
 
     def save_members(self, folder_of: Callable[[TrialKey, int], Path]) -> None:
         """Write every member's models; `folder_of` says where fold number i of a trial goes."""

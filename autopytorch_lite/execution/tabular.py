@@ -12,7 +12,7 @@ import numpy as np
 from autopytorch_lite.data.dataset import Dataset
 from autopytorch_lite.errors import DivergedError
 from autopytorch_lite.execution.base import Checkpoint, Result
-from autopytorch_lite.history.files import CHECKPOINT, VALIDATION_PREDICTIONS
+from autopytorch_lite.history.files import VALIDATION_PREDICTIONS
 from autopytorch_lite.metrics import Metric, standard_metrics
 from autopytorch_lite.pipeline.build import build_learner
 from autopytorch_lite.pipeline.graph import Choice
@@ -66,14 +66,11 @@ class TabularObjective:
     ) -> FitOutcome:
         seed = int(np.random.default_rng([self.seed, 1, checkpoint.config_id, fold]).integers(2**31))
         settings = FitSettings(self.max_budget, seed, self.metric, self.device, self.precision, self.n_threads)
-        previous = None if checkpoint.previous is None else checkpoint_folder(checkpoint.previous, fold)
-        outcome = learner.fit(train, val, budget=budget, settings=settings, resume_from=previous)
-        for folder, save in (
-            (model_folder(checkpoint.folder, fold), learner.save),
-            (checkpoint_folder(checkpoint.folder, fold), learner.save_checkpoint),
-        ):
-            folder.mkdir(parents=True, exist_ok=True)
-            save(folder)
+        state = checkpoint.previous_state()
+        resume_from = None if state is None else fold_folder(state, fold)
+        outcome = learner.fit(train, val, budget=budget, settings=settings, resume_from=resume_from)
+        learner.save(_made(fold_folder(checkpoint.folder, fold)))
+        learner.save_checkpoint(_made(fold_folder(checkpoint.state_folder(), fold)))
         return outcome
 
     def _score(self, dataset: Dataset, predictions: FloatArray, outcomes: list[FitOutcome], folder: Path) -> Result:
@@ -103,14 +100,14 @@ def validation_rows(dataset: Dataset) -> IntArray:
     return np.concatenate([fold.val_idx for fold in dataset.folds])
 
 
-def model_folder(trial_folder: Path, fold: int) -> Path:
-    """Where the model of one fold lies inside a trial's folder."""
-    return trial_folder / f"fold{fold}"
+def fold_folder(parent: Path, fold: int) -> Path:
+    """Where the model of one fold lies in a trial's folder, and its training state in the checkpoint's."""
+    return parent / f"fold{fold}"
 
 
-def checkpoint_folder(trial_folder: Path, fold: int) -> Path:
-    """Where what is needed to continue one fold's training lies inside a trial's folder."""
-    return trial_folder / CHECKPOINT / f"fold{fold}"
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,27 @@
+"""scikit-learn's own estimator checks, on searches of one quick evaluation."""
+
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from autopytorch_lite import AutoTabularClassifier, AutoTabularRegressor
+
+SETTINGS = {
+    "n_trials": 1,
+    "min_budget": 2,
+    "max_budget": 2,
+    "n_jobs": 1,
+    "random_state": 0,
+    "verbose": 0,
+    "resampling": 0.3,
+}
+
+EXPECTED_FAILURES: dict[str, str] = {}
+
+
+@pytest.mark.slow
+@parametrize_with_checks(
+    [AutoTabularClassifier(**SETTINGS), AutoTabularRegressor(**SETTINGS)],
+    expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
+)
+def test_scikit_learn_check(estimator, check):
+    check(estimator)
