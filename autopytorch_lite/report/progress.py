@@ -1,0 +1,263 @@
+"""Progress of a search for people, on standard error, so that standard output holds results only.
+
+In a terminal one line is redrawn in place; elsewhere plain lines are written, rarely. Python's logging is not used,
+so no logger of the caller is touched.
+"""
+
+from __future__ import annotations
+
+import atexit
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import IO, TYPE_CHECKING
+
+from autopytorch_lite.history.events import Callback, Event, EventKind
+from autopytorch_lite.history.trial import Proposal, TrialKey
+from autopytorch_lite.report.words import counted, duration, learner_of, number
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.live import Live
+
+SECONDS_BETWEEN_LINES = 5.0
+
+
+@dataclass(frozen=True)
+class SearchState:
+    """What is known of a search from its events so far; `after` takes in the next one.
+
+    Attributes:
+        elapsed_s: seconds of search time.
+        remaining_s: seconds left; None without a time limit.
+        n_finished: evaluations that ended.
+        n_failed: those of this sitting among them that failed.
+        running: trials running now, by key.
+        incumbent: the best trial of the largest budget, as (key, loss, learner).
+        ensemble: loss and number of models of the current ensemble.
+        is_over: whether the search ended.
+    """
+
+    elapsed_s: float = 0.0
+    remaining_s: float | None = None
+    n_finished: int = 0
+    n_failed: int = 0
+    n_running: int = 0
+    running: tuple[Proposal, ...] = ()
+    incumbent: tuple[TrialKey, float, str] | None = None
+    ensemble: tuple[float, int] | None = None
+    is_over: bool = False
+
+    def after(self, event: Event) -> SearchState:
+        """The state once `event` has happened."""
+        state = replace(
+            self,
+            elapsed_s=event.elapsed_s,
+            remaining_s=event.remaining_s,
+            n_finished=event.n_finished,
+            n_running=event.n_running,
+        )
+        return _CHANGES.get(event.kind, lambda state, event: state)(state, event)
+
+
+def _evaluation_started(state: SearchState, event: Event) -> SearchState:
+    return replace(state, running=(*state.running, event.proposal)) if event.proposal else state
+
+
+def _evaluation_ended(state: SearchState, event: Event) -> SearchState:
+    line = event.finished
+    if line is None:
+        return state
+    running = tuple(proposal for proposal in state.running if proposal.key != line.key)
+    return replace(state, running=running, n_failed=state.n_failed + (not line.ok))
+
+
+def _incumbent_found(state: SearchState, event: Event) -> SearchState:
+    line, proposal = event.finished, event.proposal
+    if line is None or line.loss is None:
+        return state
+    return replace(state, incumbent=(line.key, line.loss, learner_of(proposal.config) if proposal else ""))
+
+
+def _ensemble_selected(state: SearchState, event: Event) -> SearchState:
+    return replace(state, ensemble=(float(event.facts["loss"]), int(event.facts["n_members"])))
+
+
+def _ended(state: SearchState, event: Event) -> SearchState:
+    return replace(state, is_over=True, running=())
+
+
+_CHANGES: dict[EventKind, Callable[[SearchState, Event], SearchState]] = {
+    EventKind.EVALUATION_START: _evaluation_started,
+    EventKind.EVALUATION_END: _evaluation_ended,
+    EventKind.NEW_INCUMBENT: _incumbent_found,
+    EventKind.ENSEMBLE: _ensemble_selected,
+    EventKind.END: _ended,
+}
+
+
+def state_words(state: SearchState) -> str:
+    """One line about a search: evaluations, what runs, incumbent, ensemble, seconds left."""
+    parts = [_evaluation_words(state)]
+    if state.running:
+        parts.append(f"at {_rung_words(state.running)}")
+    if state.incumbent:
+        key, loss, _ = state.incumbent
+        parts.append(f"best {number(loss)} ({key.config_id} @ {key.budget})")
+    if state.ensemble:
+        parts.append(f"ensemble {number(state.ensemble[0])}")
+    if state.remaining_s is not None and not state.is_over:
+        parts.append(f"{duration(max(state.remaining_s, 0.0))} left")
+    return " | ".join(parts)
+
+
+def _evaluation_words(state: SearchState) -> str:
+    failed = f" ({state.n_failed} failed)" if state.n_failed else ""
+    running = f", {state.n_running} running" if state.n_running else ""
+    return f"{state.n_finished} done{failed}{running}"
+
+
+def _rung_words(running: tuple[Proposal, ...]) -> str:
+    """Budgets of the running trials, the rung of a lone one: "rung 2, 50 epochs", "5 and 15 epochs"."""
+    budgets = sorted({proposal.budget for proposal in running})
+    epochs = " and ".join(str(budget) for budget in budgets) + (" epoch" if budgets == [1] else " epochs")
+    rungs = {proposal.rung for proposal in running if proposal.rung is not None}
+    return f"rung {rungs.pop()}, {epochs}" if len(rungs) == 1 else epochs
+
+
+@dataclass
+class PlainProgress:
+    """Writes a line when a new incumbent is found, and otherwise at most one every few seconds.
+
+    Attributes:
+        stream: where to; standard error, looked up when a line is written, if None.
+        clock: seconds, for the pauses between lines.
+        seconds_between_lines: pause after a line before an ordinary one may follow.
+    """
+
+    stream: IO[str] | None = None
+    clock: Callable[[], float] = time.monotonic
+    seconds_between_lines: float = SECONDS_BETWEEN_LINES
+    state: SearchState = field(default_factory=SearchState)
+    _last_s: float | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Take in an event."""
+        self.state = self.state.after(event)
+        if event.kind == EventKind.NEW_INCUMBENT and self.state.incumbent:
+            self._write(_incumbent_sentence(self.state))
+        elif event.kind == EventKind.END:
+            self._write(_end_sentence(self.state))
+        elif event.kind == EventKind.EVALUATION_END and self._may_write():
+            self._write(state_words(self.state))
+
+    def _may_write(self) -> bool:
+        return self._last_s is None or self.clock() - self._last_s >= self.seconds_between_lines
+
+    def _write(self, text: str) -> None:
+        self._last_s = self.clock()
+        stream = self.stream or sys.stderr
+        stream.write(f"[{self.state.elapsed_s:6.1f} s] {text}\n")
+        stream.flush()
+
+
+def _incumbent_sentence(state: SearchState) -> str:
+    assert state.incumbent is not None
+    key, loss, learner = state.incumbent
+    of_learner = f", {learner}" if learner else ""
+    sentence = (
+        f"new best: loss {number(loss)}, configuration {key.config_id} at {counted(key.budget, 'epoch')}{of_learner}"
+    )
+    return f"{sentence} | {_evaluation_words(state)}"
+
+
+def _end_sentence(state: SearchState) -> str:
+    sentence = f"search ended: {counted(state.n_finished, 'evaluation')}"
+    if state.n_failed:
+        sentence += f", {state.n_failed} failed"
+    if state.incumbent:
+        sentence += f", best loss {number(state.incumbent[1])}"
+    return sentence + (f", ensemble {number(state.ensemble[0])}" if state.ensemble else "")
+
+
+class LiveProgress:
+    """Redraws a bar and one line in a terminal, several times a second, while the search runs.
+
+    Args:
+        console: a rich console that writes to a terminal.
+    """
+
+    def __init__(self, console: Console):
+        self.state = SearchState()
+        self._console = console
+        self._live: Live | None = None
+        self._heard_s = time.monotonic()
+
+    def __call__(self, event: Event) -> None:
+        """Take in an event; the first one starts drawing, the end stops it."""
+        self.state = self.state.after(event)
+        self._heard_s = time.monotonic()
+        if event.kind == EventKind.END:
+            self.stop()
+            self._console.print(_end_sentence(self.state), style="dim", highlight=False)
+        elif self._live is None:
+            self._start()
+
+    def stop(self) -> None:
+        """Stop drawing and give the cursor back. Stopping twice does nothing."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+            atexit.unregister(self.stop)
+
+    def _start(self) -> None:
+        from rich.live import Live
+
+        self._live = Live(
+            get_renderable=self.render,
+            console=self._console,
+            refresh_per_second=4,
+            transient=True,
+            redirect_stdout=False,  # workers may be forked while a redirected stream is locked
+            redirect_stderr=False,
+        )
+        self._live.start()
+        atexit.register(self.stop)
+
+    def render(self) -> RenderableType:
+        """The bar and its line, the clock running on since the last event."""
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        state = self._now()
+        line = Table.grid(padding=(0, 1))
+        line.add_column(width=24)
+        line.add_column(no_wrap=True, overflow="ellipsis")
+        total = None if state.remaining_s is None else state.elapsed_s + max(state.remaining_s, 0.0)
+        bar = ProgressBar(total=total, completed=state.elapsed_s, width=24, pulse=total is None)
+        line.add_row(bar, Text(state_words(state)))
+        return line
+
+    def _now(self) -> SearchState:
+        since = time.monotonic() - self._heard_s
+        remaining = None if self.state.remaining_s is None else self.state.remaining_s - since
+        return replace(self.state, elapsed_s=self.state.elapsed_s + since, remaining_s=remaining)
+
+
+def progress_callbacks(verbose: int, *, stream: IO[str] | None = None) -> tuple[Callback, ...]:
+    """The callbacks that show progress.
+
+    Args:
+        verbose: 0: nothing at all; 1 or more: a live line in a terminal, plain lines elsewhere.
+        stream: where to; standard error if None.
+    """
+    if verbose <= 0:
+        return ()
+    from rich.console import Console
+
+    console = Console(file=stream, stderr=stream is None)
+    if console.is_terminal and not console.is_dumb_terminal:
+        return (LiveProgress(console),)
+    return (PlainProgress(stream),)

@@ -1,0 +1,86 @@
+"""How names from the record are written for people: metrics, learners, hyperparameters, numbers and durations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from autopytorch_lite.types import Config
+
+_METRIC_WORDS = {
+    "roc_auc": "ROC AUC",
+    "roc_auc_ovr": "ROC AUC",
+    "root_mean_squared_error": "RMSE",
+    "mean_squared_error": "mean squared error",
+    "mean_absolute_error": "mean absolute error",
+    "r2": "R²",
+}
+
+
+def metric_words(name: str) -> str:
+    """A metric's name in words: "neg_log_loss" -> "log loss"."""
+    label = name.removeprefix("neg_")
+    return _METRIC_WORDS.get(label, label.replace("_", " "))
+
+
+def loss_words(metric: str) -> str:
+    """What the recorded loss of a metric is: "log loss", or "1 − accuracy" where the metric is a score."""
+    words = metric_words(metric)
+    return words if metric.startswith("neg_") else f"1 − {words}"
+
+
+def learner_of(config: Config) -> str:
+    """The learner of a configuration: "neural: shaped_resnet", "hist_gradient_boosting", or "" where none is named."""
+    learner = str(config.get("learner:__choice__", ""))
+    backbone = config.get("backbone:__choice__")
+    if backbone is None:
+        return learner
+    return f"{learner or 'neural'}: {backbone}"
+
+
+def hyperparameter_words(name: str) -> str:
+    """A full hyperparameter name shortened for an axis: "optimizer:sgd:learning_rate" -> "sgd learning rate"."""
+    node, *rest = name.split(":")
+    if not rest:
+        return name.replace("_", " ")
+    if rest[-1] == "__choice__":
+        return node.replace("_", " ")
+    return " ".join(part.replace("_", " ") for part in rest[-2:])
+
+
+def number(value: Any, digits: int = 4) -> str:
+    """A number with `digits` significant digits, without needless zeros; "–" where there is none."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, bool | str):
+        return str(value)
+    if isinstance(value, int) or (float(value).is_integer() and abs(value) < 1e6):
+        return f"{int(value):,}".replace(",", " ")
+    return f"{value:.{digits}g}"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds for people: "0.4 s", "42 s", "3 min 05 s", "2 h 07 min"."""
+    if seconds is None:
+        return "–"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min"
+
+
+def counted(n: int, noun: str, plural: str | None = None) -> str:
+    """A count with its noun: "1 epoch", "3 epochs"."""
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}".replace(",", " ")
+
+
+def listed(counts: Mapping[str, int]) -> str:
+    """Counts in one phrase: {"timeout": 3, "crashed": 1} -> "3 timeout, 1 crashed"."""
+    return ", ".join(f"{n} {name}" for name, n in counts.items())
