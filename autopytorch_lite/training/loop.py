@@ -1,0 +1,280 @@
+"""The epoch loop: fit -> epoch -> step, on tensors in memory."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from autopytorch_lite.errors import DivergedError, HistoryError
+from autopytorch_lite.networks.seeding import seeded_rng
+from autopytorch_lite.networks.tabular import TabularNetwork
+from autopytorch_lite.training.checkpoint import TrainingState
+from autopytorch_lite.training.device import computing_in, resolve_device, resolve_precision
+from autopytorch_lite.training.evaluation import evaluation_outputs
+from autopytorch_lite.training.losses import RowLoss
+from autopytorch_lite.training.optimizers import OptimizerFactory
+from autopytorch_lite.training.regularization import BatchTechnique, Standard, weighted_losses
+from autopytorch_lite.training.rows import TensorRows
+from autopytorch_lite.training.schedules import ScheduleFactory, constant
+from autopytorch_lite.training.stopping import EarlyStopping, best_epoch
+from autopytorch_lite.types import Array
+
+CURVES = ("val_score", "val_loss", "train_score", "train_loss", "learning_rate", "seconds")
+MAX_SCORED_TRAIN_ROWS = 10_000
+MIN_SCORED_TRAIN_ROWS = 2_000
+
+Score: TypeAlias = Callable[[Array, Array], float]
+"""(predictions, targets) -> number, lower is better."""
+Predict: TypeAlias = Callable[[Tensor], Tensor]
+"""Outputs (n, n_outputs) -> predictions, for example `evaluation.class_probabilities`."""
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """How to train.
+
+    Attributes:
+        optimizer: parameters -> optimiser; see `optimizers`.
+        loss: losses per row; see `losses`.
+        schedule: (optimiser, max_epochs) -> schedule; see `schedules`.
+        batch_technique: `Standard()` or `Mixup(alpha)`.
+        batch_size: rows per step; at most the number of training rows is used.
+        early_stopping: when to stop, or None to train all epochs and predict with the last one's weights.
+        max_epochs: the most epochs this training may ever be granted, for which the schedule is laid out.
+        gradient_clip: largest Euclidean norm of the whole gradient, or None.
+    """
+
+    optimizer: OptimizerFactory
+    loss: RowLoss
+    schedule: ScheduleFactory = field(default_factory=constant)
+    batch_technique: BatchTechnique = field(default_factory=Standard)
+    batch_size: int = 128
+    early_stopping: EarlyStopping | None = None
+    max_epochs: int = 50
+    gradient_clip: float | None = None
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """What happened so far.
+
+    Attributes:
+        curves: one number per epoch, from epoch 1: "val_score", "val_loss", "train_score", "train_loss", all in
+            evaluation mode
+            after the epoch; "learning_rate" of the first parameter group during the epoch; "seconds" of the epoch.
+        n_epochs: epochs trained.
+        stopped_early: whether early stopping ended the training.
+        best_epoch: the epoch with the lowest validation score, counted from 1; with early stopping, the one whose
+            weights predict.
+    """
+
+    curves: dict[str, list[float]]
+    n_epochs: int
+    stopped_early: bool
+    best_epoch: int
+
+
+class Trainer:
+    """Trains a network, can be stopped after any epoch, and continues exactly where it was.
+
+    Epoch e draws its row order, mixup partners, dropout masks and shake coefficients from generators seeded with (seed,
+    e). Therefore no random state is carried along, and torch's global one is the same before and after. The row order
+    is drawn on the CPU, so it is the same on every device.
+
+    Args:
+        network: trained in place; moved to the device.
+        plan: how to train.
+        score: what curves and early stopping look at.
+        predict: makes predictions for `score` out of the network's outputs.
+        seed: non-negative; all randomness of training. The starting weights are the caller's.
+        device: "cpu", "cuda", "cuda:1", or "auto".
+        precision: "float32", "bfloat16", or "auto".
+    """
+
+    def __init__(
+        self,
+        network: TabularNetwork,
+        plan: TrainingPlan,
+        *,
+        score: Score,
+        predict: Predict,
+        seed: int,
+        device: str | torch.device = "cpu",
+        precision: str = "float32",
+    ):
+        self.device = resolve_device(device)
+        self.precision = resolve_precision(precision, self.device)
+        self.network = network.to(self.device)
+        self.plan = plan
+        self.seed = seed
+        self._score = score
+        self._predict = predict
+        self._loss = plan.loss.to(self.device) if isinstance(plan.loss, nn.Module) else plan.loss
+        self._optimizer = plan.optimizer([weight for weight in network.parameters() if weight.requires_grad])
+        self._schedule = plan.schedule(self._optimizer, plan.max_epochs)
+        self._curves: dict[str, list[float]] = {name: [] for name in CURVES}
+        self._best_weights: dict[str, Tensor] | None = None
+
+    @property
+    def n_epochs(self) -> int:
+        """Epochs trained so far."""
+        return len(self._curves["val_score"])
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether early stopping has ended the training for good."""
+        stopping = self.plan.early_stopping
+        return stopping is not None and stopping.should_stop(self._curves["val_score"])
+
+    @property
+    def record(self) -> TrainingRecord:
+        """A copy of what happened so far."""
+        curves = {name: list(values) for name, values in self._curves.items()}
+        return TrainingRecord(curves, self.n_epochs, self.stopped_early, self._best_epoch())
+
+    def fit(self, train: TensorRows, val: TensorRows, n_epochs: int) -> TrainingRecord:
+        """Train until `n_epochs` epochs are done in total, or early stopping ends it.
+
+        After each epoch loss and score are computed in evaluation mode, on all validation rows and on a fixed, seeded
+        subset of the training rows: a tenth of them, but at least 2,000 and at most 10,000. That keeps evaluation a
+        small share of the time.
+
+        Args:
+            train: rows to learn from; the same at every call. The last, incomplete batch of an epoch is left out.
+            val: rows to score.
+            n_epochs: in total, and not in addition to those already done.
+
+        Raises:
+            DivergedError: a loss or a weight is no longer finite; the message names the epoch.
+        """
+        train, val = train.to(self.device).with_unit_mean_weights(), val.to(self.device).with_unit_mean_weights()
+        scored_train = train.take(self._scored_train_rows(len(train)))
+        while self.n_epochs < n_epochs and not self.stopped_early:
+            self._run_epoch(train, scored_train, val)
+        return self.record
+
+    def predict_outputs(self, dense: Tensor, codes: Tensor) -> Tensor:
+        """Outputs of the prediction network in evaluation mode, float32 (n, n_outputs), on the CPU."""
+        return evaluation_outputs(self.prediction_network(), dense, codes, self.precision).cpu()
+
+    def prediction_network(self) -> TabularNetwork:
+        """A copy of the network in evaluation mode: the best epoch's weights with early stopping, else the last one's."""
+        network = copy.deepcopy(self.network)
+        if self._best_weights is not None:
+            network.load_state_dict(self._best_weights)
+        return network.eval()
+
+    def save_checkpoint(self, folder: Path) -> None:
+        """Write all that continuing needs into `folder`, see `checkpoint.TrainingState`."""
+        TrainingState(
+            network=self.network.state_dict(),
+            best=self._best_weights,
+            optimizer=self._optimizer.state_dict(),
+            schedule=self._schedule.state_dict(),
+            curves=self._curves,
+        ).save(folder)
+
+    def load_checkpoint(self, folder: Path) -> None:
+        """Take up a saved state; network and plan must be built as they were for the saved training.
+
+        Raises:
+            HistoryError: there is no readable checkpoint, or it belongs to another network or optimiser.
+        """
+        state = TrainingState.load(folder)
+        try:
+            self.network.load_state_dict(state.network)
+            self._optimizer.load_state_dict(state.optimizer)
+        except (RuntimeError, ValueError) as error:
+            raise HistoryError(f"Checkpoint {folder} does not fit this network and optimiser: {error}") from error
+        self._schedule.load_state_dict(state.schedule)
+        self._curves = state.curves
+        self._best_weights = state.best
+
+    def _run_epoch(self, train: TensorRows, scored_train: TensorRows, val: TensorRows) -> None:
+        started_s = time.perf_counter()
+        learning_rate = self._optimizer.param_groups[0]["lr"]
+        batch_loss = self._train_epoch(train)
+        train_loss, train_score = self._evaluate(scored_train)
+        val_loss, val_score = self._evaluate(val)
+        self._require_finite(batch_loss, train_loss, val_loss)
+        seconds = time.perf_counter() - started_s
+        self._append(
+            val_score=val_score,
+            val_loss=val_loss,
+            train_score=train_score,
+            train_loss=train_loss,
+            learning_rate=learning_rate,
+            seconds=seconds,
+        )
+        self._schedule.step(val_score)
+        self._keep_if_best()
+
+    def _train_epoch(self, train: TensorRows) -> float:
+        """One pass over the rows in random order; mean loss of the batches."""
+        epoch = self.n_epochs + 1
+        rng = np.random.default_rng([self.seed, epoch])
+        batches = self._batches(len(train), rng)
+        total = torch.zeros((), device=self.device)
+        self.network.train()
+        with seeded_rng(self.seed, epoch, device=self.device):
+            for index in batches:
+                total += self._train_step(train.take(index), rng)
+        return total.item() / len(batches)
+
+    def _batches(self, n_rows: int, rng: np.random.Generator) -> list[Tensor]:
+        """Row positions of each batch of an epoch, all of one size."""
+        size = min(self.plan.batch_size, n_rows)
+        order = torch.from_numpy(rng.permutation(n_rows)).to(self.device)
+        return list(order[: n_rows - n_rows % size].split(size))
+
+    def _train_step(self, batch: TensorRows, rng: np.random.Generator) -> Tensor:
+        """One update of the weights; the loss before it."""
+        with computing_in(self.precision, self.device):
+            loss = self.plan.batch_technique(self.network, batch, self._loss, rng).mean()
+        self._optimizer.zero_grad()
+        loss.backward()
+        if self.plan.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.gradient_clip)
+        self._optimizer.step()
+        return loss.detach()
+
+    def _evaluate(self, rows: TensorRows) -> tuple[float, float]:
+        """Loss and score of rows in evaluation mode."""
+        outputs = evaluation_outputs(self.network, rows.dense, rows.codes, self.precision)
+        loss = weighted_losses(outputs, rows, self._loss).double().mean().item()
+        return loss, float(self._score(self._predict(outputs).cpu().numpy(), rows.targets.cpu().numpy()))
+
+    def _scored_train_rows(self, n_rows: int) -> Tensor:
+        n_scored = min(n_rows, MAX_SCORED_TRAIN_ROWS, max(MIN_SCORED_TRAIN_ROWS, n_rows // 10))
+        rng = np.random.default_rng([self.seed, 0])
+        chosen = np.sort(rng.choice(n_rows, size=n_scored, replace=False))
+        return torch.from_numpy(chosen).to(self.device)
+
+    def _require_finite(self, *losses: float) -> None:
+        weights_are_finite = all(bool(weight.isfinite().all()) for weight in self.network.parameters())
+        if not weights_are_finite or not all(map(math.isfinite, losses)):
+            raise DivergedError(
+                f"Loss and weights must stay finite; in epoch {self.n_epochs + 1} the losses of batches, scored training"
+                f" rows and validation rows were {losses}, {weights_are_finite=}. A lower learning rate may help."
+            )
+
+    def _append(self, **values: float) -> None:
+        for name, value in values.items():
+            self._curves[name].append(value)
+
+    def _best_epoch(self) -> int:
+        stopping = self.plan.early_stopping
+        return best_epoch(self._curves["val_score"], stopping.min_delta if stopping else 0.0)
+
+    def _keep_if_best(self) -> None:
+        if self.plan.early_stopping is not None and self._best_epoch() == self.n_epochs:
+            self._best_weights = {name: value.clone() for name, value in self.network.state_dict().items()}
