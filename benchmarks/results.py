@@ -1,0 +1,204 @@
+"""Rows of results on disk, one JSON line each, and what is read from them: which are done, and a table."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from statistics import fmean
+from typing import Any, NamedTuple
+
+from autopytorch_lite.errors import DataError, HistoryError
+from autopytorch_lite.types import Task
+from benchmarks.scores import error_rate, primary_loss
+from benchmarks.systems import BASELINE
+
+Row = dict[str, Any]
+
+
+class RowKey(NamedTuple):
+    """What a row is about."""
+
+    table: str
+    system: str
+    seed: int
+
+
+class Results:
+    """A folder with config.json, results.jsonl (appended to), results.txt, and DONE, which is written last.
+
+    Args:
+        folder: made if absent.
+        config: what was asked for. Its "constraint" must equal the one of a folder that exists already.
+
+    Raises:
+        HistoryError: the folder holds results under another constraint, or a damaged row.
+    """
+
+    def __init__(self, folder: Path, config: Mapping[str, Any]):
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "DONE").unlink(missing_ok=True)
+        self._check_constraint(config)
+        (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+        self._path = folder / "results.jsonl"
+        self.rows = _read_rows(self._path)
+
+    def __contains__(self, key: object) -> bool:
+        """Whether there is a row, a failure included, so that nothing is left to do."""
+        return key in self.rows
+
+    def append(self, key: RowKey, row: Row) -> None:
+        """Keep one row; it is on disk when this returns."""
+        full = {**key._asdict(), **row}
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(full) + "\n")
+        self.rows[key] = full
+
+    def finish(self) -> str:
+        """Write the table and DONE; returns the table."""
+        text = comparison(self.rows.values())
+        (self._folder / "results.txt").write_text(text + "\n", encoding="utf-8")
+        (self._folder / "DONE").touch()
+        return text
+
+    def _check_constraint(self, config: Mapping[str, Any]) -> None:
+        path = self._folder / "config.json"
+        if not path.exists():
+            return
+        before = json.loads(path.read_text(encoding="utf-8"))["constraint"]
+        if before != config["constraint"]:
+            raise HistoryError(f"{self._folder} holds results under {before}, not {config['constraint']}: use another.")
+
+
+def _read_rows(path: Path) -> dict[RowKey, Row]:
+    """The rows on disk; a torn last line is cut off, so that its evaluation is repeated."""
+    if not path.exists():
+        return {}
+    text = path.read_text(encoding="utf-8")
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        path.write_text(whole, encoding="utf-8")
+    rows = {}
+    for number, line in enumerate(whole.splitlines(), start=1):
+        try:
+            row = json.loads(line)
+            rows[RowKey(row["table"], row["system"], row["seed"])] = row
+        except (ValueError, KeyError, TypeError) as error:
+            raise HistoryError(f"Line {number} of {path} is damaged: {error}.") from error
+    return rows
+
+
+def comparison(rows: Iterable[Row]) -> str:
+    """A readable table: means over seeds, and for each system how its losses compare with the baseline's.
+
+    Relative numbers are mean differences over the seeds that both systems finished: -10 % means a tenth less loss. The
+    last lines give the geometric mean over tables.
+    """
+    rows = list(rows)
+    if not rows:
+        raise DataError("There are no results to compare.")
+    names = list(dict.fromkeys((row["table"], row["system"]) for row in rows))
+    baselines = {(row["table"], row["seed"]): row for row in rows if row["system"] == BASELINE and _ok(row)}
+    cells, ratios = [], {}
+    for table, system in names:
+        mine = [row for row in rows if (row["table"], row["system"]) == (table, system)]
+        loss, error = (_mean_ratio(mine, baselines, measure) for measure in (_loss, _error))
+        ratios[table, system] = (loss, error)
+        cells.append(_cells(table, system, mine, loss, error))
+    lines = _aligned([_HEADER, *cells])
+    return "\n".join([*lines, "", *_summary(ratios), *_failures(rows)])
+
+
+_HEADER = (
+    "table", "system", "seeds", "loss", "loss vs hgb", "accuracy/R2", "error vs hgb", "AUC", "fit s", "over s",
+    "peak MB", "evaluations",
+)  # fmt: skip
+
+
+def _cells(table: str, system: str, rows: list[Row], loss: float, error: float) -> tuple[str, ...]:
+    good = [row for row in rows if _ok(row)]
+    if not good:
+        return (table, system, f"0/{len(rows)}", "failed", *[""] * (len(_HEADER) - 4))
+    return (
+        table,
+        system,
+        f"{len(good)}/{len(rows)}",
+        _number(_mean(_loss(row) for row in good), ".4g"),
+        _percent(loss),
+        _number(_mean(1 - _error(row) for row in good), ".4f"),
+        _percent(error),
+        _number(_mean(row["metrics"].get("roc_auc") for row in good), ".4f"),
+        _number(_mean(row["fit_seconds"] for row in good), ".1f"),
+        _number(
+            max((row["overrun_seconds"] for row in good if row["overrun_seconds"] is not None), default=None), ".1f"
+        ),
+        _number(max(row["peak_memory_mb"] for row in good), ".0f"),
+        _number(_mean(sum(row["facts"].get("evaluations", {}).values()) or None for row in good), ".0f"),
+    )
+
+
+def _summary(ratios: Mapping[tuple[str, str], tuple[float, float]]) -> list[str]:
+    lines = []
+    for system in dict.fromkeys(system for _, system in ratios if system != BASELINE):
+        pairs = [ratio for (_, other), ratio in ratios.items() if other == system]
+        loss, error = (_geometric_mean([pair[i] for pair in pairs]) for i in (0, 1))
+        n_better = sum(pair[0] < 1 for pair in pairs)
+        lines.append(
+            f"{system}: loss {_percent(loss)}, error {_percent(error)} against {BASELINE} "
+            f"(geometric means over tables), lower loss on {n_better} of {len(pairs)}"
+        )
+    return lines
+
+
+def _failures(rows: Iterable[Row]) -> list[str]:
+    failed = [row for row in rows if not _ok(row)]
+    return [f"failed: {row['table']} {row['system']} seed {row['seed']}: {row['reason']}" for row in failed]
+
+
+def _ok(row: Row) -> bool:
+    return bool(row["status"] == "ok")
+
+
+def _loss(row: Row) -> float:
+    return float(row["metrics"][primary_loss(Task(row["task"]))])
+
+
+def _error(row: Row) -> float:
+    return error_rate(row["metrics"])
+
+
+def _mean_ratio(rows: Iterable[Row], baselines: Mapping[tuple[str, int], Row], measure: Any) -> float:
+    """Mean over seeds of a system's measure divided by the baseline's; NaN where there is nothing to divide."""
+    pairs = [(row, baselines.get((row["table"], row["seed"]))) for row in rows if _ok(row)]
+    ratios = [measure(row) / measure(base) for row, base in pairs if base is not None and measure(base) > 0]
+    return fmean(ratios) if ratios else math.nan
+
+
+def _geometric_mean(ratios: Iterable[float]) -> float:
+    logs = [math.log(ratio) for ratio in ratios if ratio > 0]
+    return math.exp(fmean(logs)) if logs else math.nan
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
+def _percent(ratio: float) -> str:
+    return "" if math.isnan(ratio) else f"{100 * (ratio - 1):+.1f} %"
+
+
+def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
+    """Rows of cells as lines: the first two columns to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))]
+        lines.append("  ".join(cells).rstrip())
+    return lines
