@@ -109,8 +109,8 @@ def infer_column(series: pd.Series, name: str, kind: ColumnKind | None = None) -
     Args:
         series: the cells, shape (n,).
         name: what to call it, in errors too.
-        kind: the user's wish; None to decide from the type of the cells: numbers and durations are numeric; dates, times
-            and periods are datetimes; texts, booleans, pandas categories and mixtures are categorical.
+        kind: the user's wish; None to decide from the type of the cells: numbers and durations are numeric; dates,
+            times and periods are datetimes; texts, booleans, pandas categories and mixtures are categorical.
 
     Raises:
         DataError: infinite or complex values, or cells that the wished kind cannot hold.
@@ -151,7 +151,7 @@ def kind_of(series: pd.Series, name: str) -> ColumnKind:
 def _numpy_backed(series: pd.Series) -> pd.Series:
     """The same cells without sparse or arrow storage where pandas treats that storage differently."""
     if isinstance(series.dtype, pd.SparseDtype):
-        return series.sparse.to_dense()
+        return pd.Series(np.asarray(series), index=series.index)
     if isinstance(series.dtype, pd.ArrowDtype) and series.dtype.kind not in "iufbU":
         return series.astype(object)
     return series

@@ -116,6 +116,8 @@ class Dataset:
         """
         folder = Path(folder)
         data = _read_schema_file(folder)
+        if "n_folds" not in data:
+            raise DataError(f"{folder} holds the schema of a data set but not its rows.")
 
         def array(name: str) -> Any:
             return np.load(folder / f"{name}.npy", mmap_mode="r" if mmap else None, allow_pickle=False)
@@ -135,16 +137,6 @@ class Dataset:
         )
 
 
-def load_schemas(folder: Path | str) -> tuple[TableSchema, TargetSchema]:
-    """The schemas of table and target from `schema.json` alone: all that prediction needs of the training data.
-
-    Raises:
-        DataError: the folder holds no such file.
-    """
-    data = _read_schema_file(Path(folder))
-    return TableSchema.from_json(data["table"]), TargetSchema.from_json(data["target"])
-
-
 def save_schemas(folder: Path | str, schema: TableSchema, target: TargetSchema) -> None:
     """Write `schema.json` alone, for a predictor that keeps no training data; `load_schemas` reads it."""
     Path(folder).mkdir(parents=True, exist_ok=True)
@@ -154,6 +146,16 @@ def save_schemas(folder: Path | str, schema: TableSchema, target: TargetSchema) 
 def _write_schema_file(folder: Path, schema: TableSchema, target: TargetSchema, facts: Mapping[str, Any]) -> None:
     data = {"format": _FORMAT, **facts, "table": schema.to_json(), "target": target.to_json()}
     (folder / _SCHEMA_FILE).write_text(json.dumps(data), encoding="utf-8")
+
+
+def load_schemas(folder: Path | str) -> tuple[TableSchema, TargetSchema]:
+    """The schemas of table and target from `schema.json` alone: all that prediction needs of the training data.
+
+    Raises:
+        DataError: the folder holds no such file.
+    """
+    data = _read_schema_file(Path(folder))
+    return TableSchema.from_json(data["table"]), TargetSchema.from_json(data["target"])
 
 
 def _read_schema_file(folder: Path) -> Any:
@@ -182,9 +184,9 @@ def make_dataset(
 ) -> Dataset:
     """Validate, encode and divide a table.
 
-    With `X_val` and `y_val` there is exactly one fold, and they are its validation rows: they are appended after the rows
-    of X, so that position len(X) is the first of them. The schema is learnt from X alone (a level only they have counts as
-    missing), their weight is one, and they form a group of their own.
+    With `X_val` and `y_val` there is exactly one fold, and they are its validation rows: they are appended after the
+    rows of X, so that position len(X) is the first of them. The schema is learnt from X alone (a level that only they
+    have counts as missing), their weight is one, and they form a group of their own.
 
     Args:
         X: the table; see `as_raw_table`.
@@ -229,9 +231,14 @@ def make_dataset(
         weights = None if weights is None else np.append(weights, np.ones(n_val))
         group_codes = None if group_codes is None else np.append(group_codes, np.full(n_val, group_codes.max() + 1))
         folds = (Fold(np.arange(n_rows), np.arange(n_rows, n_rows + n_val)),)
-    facts = [schema.to_json(), target.to_json()]
-    name = fingerprint(facts, table.numeric, table.categorical, codes, weights)
+    name = fingerprint(_facts(schema, target), table.numeric, table.categorical, codes, weights)
     return Dataset(schema, target, table, codes, weights, group_codes, folds, name)
+
+
+def _facts(schema: TableSchema, target: TargetSchema) -> Any:
+    """What a fingerprint depends on besides the arrays: not on how pandas and numpy store the same values."""
+    columns = [{**column.to_json(), "dtype": ""} for column in schema.columns]
+    return columns, {**target.to_json(), "dtype": ""}
 
 
 def _check_classes_have_weight(target: TargetSchema, codes: Array, weights: FloatArray | None) -> None:

@@ -23,7 +23,7 @@ class DateParts:
 
     Attributes:
         origin: ISO time of the earliest date seen; `elapsed_days` counts from here.
-        parts: "elapsed_days" (days, with fraction), then the calendar parts that were not constant; weekday 0 is Monday.
+        parts: "elapsed_days" (with fraction), then the calendar parts that were not constant; weekday 0 is Monday.
         timezone: name of the time zone whose wall clock is read; None if the column had none.
     """
 
@@ -85,8 +85,8 @@ def _name_of(zone: Any) -> str:
 def to_wall_clock(series: pd.Series, name: str, timezone: str | None) -> pd.Series:
     """Datetimes as read from a clock in `timezone`, without time zone.
 
-    Times without zone are taken as that clock's. Times with another zone are converted; where the column had no zone when
-    it was learnt, to UTC. Texts are parsed: ISO 8601 first, else as pandas does value by value (month before day).
+    Times without zone are taken as that clock's. Times with another zone are converted; where the column had no zone
+    when it was learnt, to UTC. Texts are parsed: ISO 8601 first, else value by value as pandas does (month before day).
 
     Raises:
         DataError: a cell is no date.

@@ -58,7 +58,7 @@ def as_raw_table(X: Any) -> RawTable:
 
     Args:
         X: pandas frame (or anything with `to_pandas`), numpy array of numbers, objects or strings, scipy sparse matrix
-            (made dense), list of rows, or a `RawTable`. In an array of strings, "", "nan", "None" and "<NA>" are missing.
+            (made dense), list of rows, or a `RawTable`. In an array of strings, "", "nan", "None", "<NA>" are missing.
 
     Raises:
         DataError: not two-dimensional, no rows, no columns, duplicate names, complex numbers, or a sparse matrix that

@@ -53,9 +53,10 @@ class EncodedTable:
 class TableSchema:
     """Columns of a table and the rules to encode it.
 
-    Numbers, durations (in seconds) and the parts of dates become numeric columns; texts, booleans, categories and mixtures
-    become level codes. Left out are columns without any value and columns of at least 50 texts that all differ (their
-    levels can never be met again); `dropped` says which and why, and naming the kind of a column of texts keeps it.
+    Numbers, durations (in seconds) and the parts of dates become numeric columns; texts, booleans, categories and
+    mixtures become level codes. Left out are columns without any value and columns of at least 50 texts that all differ
+    (their levels can never be met again); `dropped` says which and why, and naming the kind of a column of texts keeps
+    it.
 
     Attributes:
         columns: all columns in the order of the training table, dropped ones included.
@@ -71,8 +72,8 @@ class TableSchema:
 
         Args:
             X: see `as_raw_table`.
-            overrides: column name -> "numeric", "categorical" or "datetime", against the type of its cells. Columns of an
-                array are called "x0", "x1", ...
+            overrides: column name -> "numeric", "categorical" or "datetime", against the type of its cells. Columns of
+                an array are called "x0", "x1", ...
 
         Raises:
             UnknownNameError: an override names no column, or no kind.
@@ -89,12 +90,12 @@ class TableSchema:
     def encode(self, X: Any, *, owner: str = "TableSchema") -> EncodedTable:
         """Encode a table like the one learnt from.
 
-        Rules: columns of a frame are matched by name, in any order, and further ones are ignored; everything without names
-        is matched by position and must have the right number of columns. A level not seen before is missing.
+        Columns of a frame are matched by name, in any order, and further ones are ignored; everything without names is
+        matched by position and must have the right number of columns. A level not seen before is missing.
 
         Args:
             X: see `as_raw_table`.
-            owner: who asks, for the message about a wrong number of columns.
+            owner: who asks, for messages about columns.
 
         Raises:
             DataError: missing columns, a wrong number of them, or cells that do not fit the column's kind.
@@ -158,12 +159,14 @@ class TableSchema:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `json.dumps`."""
-        return {"named": self.named, "columns": [column.to_json() for column in self.columns]}
+        columns = [column.to_json() for column in self.columns]
+        return {"named": self.named, "columns": columns}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> TableSchema:
         """Inverse of `to_json`."""
-        return cls(tuple(Column.from_json(column) for column in data["columns"]), bool(data["named"]))
+        columns = tuple(Column.from_json(column) for column in data["columns"])
+        return cls(columns, bool(data["named"]))
 
 
 def _checked_kinds(overrides: Mapping[str, str], names: tuple[str, ...]) -> dict[str, ColumnKind]:

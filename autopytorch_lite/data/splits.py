@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.model_selection import (
     GroupKFold,
     GroupShuffleSplit,
@@ -65,19 +66,19 @@ def make_folds(
 
     `resampling` is one of:
 
-    - "auto": from 2,500 rows upward a holdout of 20 %, at most 20,000 validation rows; below that 5 folds; 3 folds where
-      5 would have fewer than 5 rows each; 2 below 6 rows. Never more folds than groups, nor than rows of the largest
-      class.
+    - "auto": from 2,500 rows upward a holdout of 20 %, at most 20,000 validation rows; below that 5 folds; 3 folds
+      where 5 would have fewer than 5 rows each; 2 below 6 rows. Never more folds than groups, nor than rows of the
+      largest class.
     - a fraction between 0 and 1: that share of the rows validates.
     - a number of folds, at least 2: each row validates once.
-    - a scikit-learn splitter: asked with the rows, the targets (class codes) and the groups. Its validation parts may leave
-      rows out, as TimeSeriesSplit does.
+    - a scikit-learn splitter: asked with the rows, the targets (class codes) and the groups. Its validation parts may
+      leave rows out, as TimeSeriesSplit does.
     - an iterable of (training positions, validation positions).
 
-    Own divisions (the first three) are shuffled and seeded. With groups, no group is on both sides; a holdout is the most
-    balanced of 20 draws. Without groups and for classification they are stratified: a class with one row only trains, a
-    class with more has rows on both sides (a holdout grows by a row per class that drew none). Rows of weight zero only
-    train. Where every class has one row, nothing is stratified. Regression is not stratified.
+    Own divisions (the first three) are shuffled and seeded. With groups, no group is on both sides; a holdout is the
+    most balanced of 20 draws. Without groups and for classification they are stratified: a class with one row only
+    trains, a class with more has rows on both sides (a holdout grows by a row per class that drew none). Where every
+    class has one row, nothing is stratified. Rows of weight zero only train. Regression is not stratified.
 
     Args:
         y: class codes, shape (n,), or numbers, shape (n, n_targets).
@@ -116,6 +117,7 @@ def _is_own_rule(resampling: Any) -> bool:
 
 
 Part: TypeAlias = tuple[IntArray, IntArray]
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +173,7 @@ class _Division:
         return min(self._split(draws), key=lambda part: self._imbalance(part[1], n_val))
 
     def _imbalance(self, val: IntArray, n_val: int) -> float:
-        """Distance of a validation part from the wanted size, and from the wanted rows of each class; shares of rows."""
+        """Distance of a validation part from the wanted size and the wanted rows of each class, as shares of rows."""
         distance = abs(len(val) - n_val) / self.n_rows
         if self.codes is None:
             return distance
@@ -191,7 +193,7 @@ class _Division:
             return self._split(KFold(n_folds, shuffle=True, random_state=self.seed))
         return self._stratified_folds(n_folds, np.bincount(self.codes)[self.codes] > 1)
 
-    def _stratified_folds(self, n_folds: int, several: IntArray) -> list[Part]:
+    def _stratified_folds(self, n_folds: int, several: BoolArray) -> list[Part]:
         assert self.codes is not None
         rows, single = np.flatnonzero(several), np.flatnonzero(~several)
         splitter = StratifiedKFold(n_folds, shuffle=True, random_state=self.seed)
@@ -203,7 +205,7 @@ class _Division:
         return list(splitter.split(np.zeros((self.n_rows, 1)), self.codes, self.groups))
 
     def _check_groups(self, n_parts: int) -> None:
-        n_groups = len(np.unique(self.groups))
+        n_groups = 0 if self.groups is None else len(np.unique(self.groups))
         if n_groups < n_parts:
             raise DataError(f"Rows of one group stay together: {n_parts} parts need as many groups, got {n_groups}.")
 
@@ -220,7 +222,7 @@ def _every_class_on_both_sides(train: IntArray, val: IntArray, codes: IntArray) 
     )
 
 
-def _first_rows(rows: IntArray, codes: IntArray, wanted: IntArray) -> IntArray:
+def _first_rows(rows: IntArray, codes: IntArray, wanted: BoolArray) -> IntArray:
     """The first of `rows` of each wanted class; `wanted` is a mask over classes."""
     present, first = np.unique(codes[rows], return_index=True)
     return rows[first[wanted[present]]]

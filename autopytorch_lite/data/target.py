@@ -45,8 +45,8 @@ class TargetSchema:
         Args:
             y: series, one-column frame, array of shape (n,) or (n, 1), or list; labels of any types for classification.
                 For regression numbers, and also a frame or array of several columns.
-            task: a `Task`, "classification", or "regression"; None to decide by `guess_kind`. Whether a classification is
-                binary follows from the labels.
+            task: a `Task`, "classification", or "regression"; None to decide by `guess_kind`. Whether a classification
+                is binary follows from the labels.
 
         Raises:
             DataError: missing, infinite, constant or continuous (for classification) target.
@@ -103,7 +103,7 @@ class TargetSchema:
         if (known < 0).any():
             label = plain(distinct[int((known < 0).argmax())])
             raise DataError(
-                f"{name} holds the label {label!r}, which is not among the {len(self.labels)} known classes."
+                f"{name} holds the label {label!r}, which is not one of the {len(self.labels)} known classes."
             )
         return known[codes].astype(np.int64)
 
@@ -137,18 +137,16 @@ class TargetSchema:
     def from_json(cls, data: Mapping[str, Any]) -> TargetSchema:
         """Inverse of `to_json`."""
         task, names = Task(data["task"]), tuple(data["target_names"])
-        return (
-            cls(task, names, values_from_json(data["classes"]), data["dtype"])
-            if "classes" in data
-            else cls(task, names)
-        )
+        if not task.is_classification:
+            return cls(task, names)
+        return cls(task, names, values_from_json(data["classes"]), data["dtype"])
 
 
 def guess_kind(y: Any) -> str:
     """Classification or regression, by the values of y.
 
-    Texts, booleans, categories: classification. Numbers that are not whole, and several columns: regression. Whole numbers:
-    classification up to `MAX_CLASSES_OF_INTEGERS` distinct ones.
+    Texts, booleans, categories: classification. Numbers that are not whole, and several columns: regression. Whole
+    numbers: classification up to `MAX_CLASSES_OF_INTEGERS` distinct ones.
 
     Returns:
         "classification" or "regression".
@@ -195,8 +193,8 @@ def _columns_of_array(y: Array) -> list[pd.Series]:
         raise DataError(f"y should be a 1d array, got an array of shape {y.shape} instead.")
     if y.shape[1] == 1:
         warnings.warn(
-            "A column-vector y was passed when a 1d array was expected. Please change the shape of y to (n_samples,), for"
-            " example using ravel().",
+            "A column-vector y was passed when a 1d array was expected. Please change the shape of y to (n_samples,),"
+            " for example using ravel().",
             DataConversionWarning,
             stacklevel=2,
         )
@@ -271,7 +269,7 @@ def _numbers(y: Any) -> tuple[FloatArray, tuple[str, ...]]:
 def _number_column(series: pd.Series) -> FloatArray:
     if series.dtype.kind == "f" and np.isinf(series.to_numpy(dtype=np.float64)).any():
         raise DataError(
-            f"Input y contains infinity or a value too large for dtype('float64'): target {series.name!r} must be finite."
+            f"Input y contains infinity or a value too large for dtype('float64'), in target {series.name!r}."
         )
     try:
         return numeric_cells(series, str(series.name))
