@@ -8,10 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from autopytorch_lite.data.dataset import EncodedTable
+from autopytorch_lite.data.schema import EncodedTable
 from autopytorch_lite.errors import BudgetError, NothingTrainedError
 from autopytorch_lite.metrics import Metric
+from autopytorch_lite.pipeline.serialize import write_json
 from autopytorch_lite.types import Array, Config, DatasetInfo, FloatArray
+
+FORMAT = 1
+DESCRIPTION_FILE = "learner.json"
+"""Beside a saved model: its configuration and the facts about its data, from which it is built again."""
 
 
 @dataclass(frozen=True)
@@ -108,17 +113,28 @@ class Learner(ABC):
     def predict(self, table: EncodedTable) -> FloatArray:
         """Class probabilities whose rows sum to one, or targets in original units; float64, shape (n, n_outputs)."""
 
-    @abstractmethod
     def save(self, folder: Path) -> None:
-        """Write what predicting needs into `folder`, without pickle."""
+        """Write what predicting needs into `folder`, without pickle: the description, and what `save_model` adds."""
+        folder.mkdir(parents=True, exist_ok=True)
+        description = {"format": FORMAT, "config": self.config, "dataset_info": self.dataset_info.to_json()}
+        write_json(folder / DESCRIPTION_FILE, description)
+        self.save_model(folder)
+
+    def load(self, folder: Path) -> None:
+        """Inverse of `save`, on a learner built from the same configuration; `load_learner` does both."""
+        self.load_model(folder)
 
     @abstractmethod
-    def load(self, folder: Path) -> None:
-        """Inverse of `save`, on a learner built from the same configuration."""
+    def save_model(self, folder: Path) -> None:
+        """Write what was fitted into `folder`, which exists: safetensors, skops, JSON."""
+
+    @abstractmethod
+    def load_model(self, folder: Path) -> None:
+        """Inverse of `save_model`; runs no code that a file could bring."""
 
     @abstractmethod
     def save_checkpoint(self, folder: Path) -> None:
-        """Write what continuing the fit at a larger budget needs into `folder`."""
+        """Write what continuing the fit at a larger budget needs into `folder`, which exists."""
 
 
 def check_budget(budget: int, settings: FitSettings) -> None:

@@ -1,0 +1,1 @@
+"""The components of the default graph, one step a file."""

@@ -4,10 +4,10 @@ A backbone component of your own needs one method. `build(values, info)` returns
 
     f(d_in: int) -> torch.nn.Module, which has an integer attribute `d_out`
 
-that is called once the width of the input is known. The module maps float32 (n, d_in) to float32 (n, d_out); `d_in` counts
-the preprocessed columns and the embedded ones, `info.n_outputs` tells how many outputs will be read from the features. The
-factory is called while torch's generator is seeded, so it may draw weights. It must make the same module each time for the
-same `d_in`: a saved network is made again by it and then given the saved weights.
+that is called once the width of the input is known. The module maps float32 (n, d_in) to float32 (n, d_out); `d_in`
+counts the preprocessed columns and the embedded ones, `info.n_outputs` tells how many outputs will be read from the
+features. The factory is called while torch's generator is seeded, so it may draw weights. It must make the same module
+each time for the same `d_in`: a saved network is made again by it and then given the saved weights.
 """
 
 from __future__ import annotations

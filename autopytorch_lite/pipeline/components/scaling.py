@@ -1,0 +1,43 @@
+"""Bringing numeric columns to a common size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, StandardScaler
+
+from autopytorch_lite.pipeline.graph import Component, Nothing
+from autopytorch_lite.types import ConfigValue, DatasetInfo
+
+
+class Standardize(Component):
+    """Zero mean and unit variance."""
+
+    name = "standardize"
+
+    def build(self, values: Mapping[str, ConfigValue], info: DatasetInfo) -> StandardScaler:
+        """A scaler with scikit-learn's interface, not yet fitted."""
+        return StandardScaler()
+
+
+class MinMax(Component):
+    """The training rows' range becomes 0 to 1."""
+
+    name = "minmax"
+
+    def build(self, values: Mapping[str, ConfigValue], info: DatasetInfo) -> MinMaxScaler:
+        """A scaler with scikit-learn's interface, not yet fitted."""
+        return MinMaxScaler()
+
+
+class MaxAbs(Component):
+    """Division by the largest magnitude; zeros stay zeros."""
+
+    name = "maxabs"
+
+    def build(self, values: Mapping[str, ConfigValue], info: DatasetInfo) -> MaxAbsScaler:
+        """A scaler with scikit-learn's interface, not yet fitted."""
+        return MaxAbsScaler()
+
+
+SCALING = (Standardize(), MinMax(), MaxAbs(), Nothing())

@@ -1,0 +1,256 @@
+"""The neural learner: preprocessing, a network, its training, and predictions in the user's terms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from autopytorch_lite.data.schema import EncodedTable
+from autopytorch_lite.metrics import Metric
+from autopytorch_lite.networks.embeddings import EntityEmbedding
+from autopytorch_lite.networks.heads import LinearHead
+from autopytorch_lite.networks.seeding import seeded_rng
+from autopytorch_lite.networks.tabular import TabularNetwork
+from autopytorch_lite.pipeline.components.backbones import BackboneFactory, d_out
+from autopytorch_lite.pipeline.components.embedding import EmbeddedColumns
+from autopytorch_lite.pipeline.components.initialization import Initialization
+from autopytorch_lite.pipeline.components.losses import LossFactory
+from autopytorch_lite.pipeline.learner import FitOutcome, FitSettings, Learner, Rows, check_budget, not_fitted
+from autopytorch_lite.pipeline.preprocessor import PreprocessingSteps, TabularPreprocessor
+from autopytorch_lite.pipeline.serialize import read_json, write_json
+from autopytorch_lite.pipeline.target_scale import TargetScale
+from autopytorch_lite.training.evaluation import class_probabilities, evaluation_outputs
+from autopytorch_lite.training.loop import Trainer, TrainingPlan, TrainingRecord
+from autopytorch_lite.training.optimizers import OptimizerFactory
+from autopytorch_lite.training.regularization import BatchTechnique
+from autopytorch_lite.training.rows import TensorRows
+from autopytorch_lite.training.schedules import ScheduleFactory
+from autopytorch_lite.training.stopping import EarlyStopping
+from autopytorch_lite.types import Array, FloatArray
+
+PREPROCESSOR_FILE = "preprocessor.skops"
+FACTS_FILE = "network.json"
+WEIGHTS_FILE = "network.safetensors"
+
+
+@dataclass(frozen=True)
+class NeuralSteps:
+    """What the children of the node "neural" built."""
+
+    batch_size: int
+    preprocessing: PreprocessingSteps
+    backbone: BackboneFactory
+    initialization: Initialization
+    optimizer: OptimizerFactory
+    schedule: ScheduleFactory
+    loss: LossFactory
+    batch_technique: BatchTechnique
+    early_stopping: EarlyStopping | None
+
+
+def assemble_neural(parts: dict[str, Any]) -> NeuralLearner:
+    """The learner made of the built children; without categorical columns "encoding" and "embedding" are absent."""
+    preprocessing = PreprocessingSteps(
+        imputer=parts["imputation"],
+        encoding=parts.get("encoding"),
+        scaler=parts["scaling"],
+        features=parts["preprocessing"],
+        embedded=parts.get("embedding", EmbeddedColumns()),
+    )
+    return NeuralLearner(
+        NeuralSteps(
+            batch_size=parts["batching"],
+            preprocessing=preprocessing,
+            backbone=parts["backbone"],
+            initialization=parts["initialization"],
+            optimizer=parts["optimizer"],
+            schedule=parts["lr_schedule"],
+            loss=parts["loss"],
+            batch_technique=parts["batch_technique"],
+            early_stopping=parts["early_stopping"],
+        )
+    )
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """What predicting needs.
+
+    Attributes:
+        preprocessor: fitted.
+        targets: scale of regression targets; None for classes.
+        network: in evaluation mode.
+        seed: under which the network was made.
+        precision: in which it runs.
+    """
+
+    preprocessor: TabularPreprocessor
+    targets: TargetScale | None
+    network: TabularNetwork
+    seed: int
+    precision: str = "float32"
+
+
+class NeuralLearner(Learner):
+    """A network trained on preprocessed rows.
+
+    Random states of torch, numpy and Python are the same before and after a fit. Regression targets are standardised,
+    and predictions kept within the training range and half of it on either side: a network that extrapolates without
+    bounds ruins the average of an ensemble.
+    """
+
+    def __init__(self, steps: NeuralSteps):
+        self._steps = steps
+        self._fitted: _Fitted | None = None
+        self._trainer: Trainer | None = None
+
+    def fit(
+        self, train: Rows, val: Rows, *, budget: int, settings: FitSettings, resume_from: Path | None = None
+    ) -> FitOutcome:
+        """See `Learner.fit`; what preprocessing learned is read back from the checkpoint, not fitted again."""
+        check_budget(budget, settings)
+        with _limited_threads(settings.n_threads):
+            preprocessor = TabularPreprocessor(self._steps.preprocessing, self.dataset_info.cardinalities)
+            if resume_from is None:
+                preprocessor.fit(train.table, seed=settings.seed)
+            else:
+                preprocessor.load(resume_from / PREPROCESSOR_FILE)
+            targets = None if self.dataset_info.task.is_classification else TargetScale.of(train.y)
+            trainer = self._new_trainer(self._new_network(preprocessor, settings.seed), targets, train.y, settings)
+            if resume_from is not None:
+                trainer.load_checkpoint(resume_from)
+            record = trainer.fit(
+                _tensor_rows(train, preprocessor, targets), _tensor_rows(val, preprocessor, targets), budget
+            )
+        network = trainer.prediction_network()
+        self._fitted = _Fitted(preprocessor, targets, network, settings.seed, trainer.precision)
+        self._trainer = trainer
+        return _outcome(record, network)
+
+    def predict(self, table: EncodedTable) -> FloatArray:
+        """See `Learner.predict`."""
+        fitted = self._require_fitted()
+        dense, codes = map(torch.from_numpy, fitted.preprocessor.transform(table))
+        outputs = evaluation_outputs(fitted.network, dense, codes, fitted.precision)
+        return _predictions(outputs.cpu(), fitted.targets).numpy()
+
+    def save_model(self, folder: Path) -> None:
+        """See `Learner.save_model`."""
+        fitted = self._require_fitted()
+        fitted.preprocessor.save(folder / PREPROCESSOR_FILE)
+        targets = None if fitted.targets is None else fitted.targets.to_json()
+        write_json(folder / FACTS_FILE, {"seed": fitted.seed, "targets": targets})
+        weights = {name: value.cpu().contiguous() for name, value in fitted.network.state_dict().items()}
+        safetensors.torch.save_file(weights, folder / WEIGHTS_FILE)
+
+    def load_model(self, folder: Path) -> None:
+        """See `Learner.load_model`; the network lies on the CPU."""
+        facts = read_json(folder / FACTS_FILE)
+        targets = None if facts["targets"] is None else TargetScale.from_json(facts["targets"])
+        preprocessor = TabularPreprocessor(self._steps.preprocessing, self.dataset_info.cardinalities)
+        preprocessor.load(folder / PREPROCESSOR_FILE)
+        network = self._new_network(preprocessor, facts["seed"])
+        network.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS_FILE))
+        self._fitted = _Fitted(preprocessor, targets, network.eval(), facts["seed"])
+        self._trainer = None
+
+    def save_checkpoint(self, folder: Path) -> None:
+        """What preprocessing learned, and the state of the training."""
+        if self._trainer is None:
+            raise not_fitted(self)
+        self._require_fitted().preprocessor.save(folder / PREPROCESSOR_FILE)
+        self._trainer.save_checkpoint(folder)
+
+    def _require_fitted(self) -> _Fitted:
+        if self._fitted is None:
+            raise not_fitted(self)
+        return self._fitted
+
+    def _new_network(self, preprocessor: TabularPreprocessor, seed: int) -> TabularNetwork:
+        """The untrained network; the same seed gives the same weights."""
+        embedded, info = self._steps.preprocessing.embedded, self.dataset_info
+        with seeded_rng(seed, 0):
+            cardinalities = [info.cardinalities[column] for column in embedded.columns]
+            embedding = EntityEmbedding(cardinalities, embedded.dims) if embedded.columns else None
+            backbone = self._steps.backbone(preprocessor.n_dense + sum(embedded.dims))
+            network = TabularNetwork(embedding, backbone, LinearHead(d_out(backbone), info.n_outputs))
+            self._steps.initialization(network)
+        return network
+
+    def _new_trainer(
+        self, network: TabularNetwork, targets: TargetScale | None, y: Array, settings: FitSettings
+    ) -> Trainer:
+        steps = self._steps
+        plan = TrainingPlan(
+            optimizer=steps.optimizer,
+            loss=steps.loss(y),
+            schedule=steps.schedule,
+            batch_technique=steps.batch_technique,
+            batch_size=steps.batch_size,
+            early_stopping=steps.early_stopping,
+            max_epochs=settings.max_budget,
+        )
+        return Trainer(
+            network,
+            plan,
+            score=_Score(settings.metric, targets),
+            predict=lambda outputs: _predictions(outputs, targets),
+            seed=settings.seed,
+            device=settings.device,
+            precision=settings.precision,
+        )
+
+
+@dataclass(frozen=True)
+class _Score:
+    """The metric's loss in the user's units, for targets as the network sees them."""
+
+    metric: Metric
+    targets: TargetScale | None
+
+    def __call__(self, predictions: Array, targets: Array, weights: Array | None = None) -> float:
+        original = targets if self.targets is None else self.targets.restore(targets)
+        return self.metric.loss(original, predictions, weights)
+
+
+def _tensor_rows(rows: Rows, preprocessor: TabularPreprocessor, targets: TargetScale | None) -> TensorRows:
+    dense, codes = preprocessor.transform(rows.table)
+    y = rows.y if targets is None else targets.standardize(rows.y)
+    return TensorRows.from_arrays(dense, codes, y, rows.sample_weight)
+
+
+def _predictions(outputs: Tensor, targets: TargetScale | None) -> Tensor:
+    """Class probabilities, or targets in original units, float64 on the CPU."""
+    if targets is None:
+        return class_probabilities(outputs.cpu())
+    return torch.from_numpy(targets.predictions(outputs.cpu().numpy()))
+
+
+def _outcome(record: TrainingRecord, network: TabularNetwork) -> FitOutcome:
+    info = {
+        "n_parameters": sum(weight.numel() for weight in network.parameters()),
+        "stopped_early": record.stopped_early,
+        "best_epoch": record.best_epoch,
+    }
+    curves = {name: tuple(values) for name, values in record.curves.items()}
+    return FitOutcome(record.n_epochs, curves["val_score"], curves, info)
+
+
+@contextmanager
+def _limited_threads(n_threads: int) -> Iterator[None]:
+    """Torch and the libraries beneath numpy and scikit-learn use `n_threads` inside the block."""
+    n_before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        with threadpool_limits(limits=n_threads):
+            yield
+    finally:
+        torch.set_num_threads(n_before)

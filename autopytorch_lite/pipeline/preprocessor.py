@@ -1,0 +1,191 @@
+"""From encoded tables to what a network reads: a dense float32 table, and the codes of embedded columns."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autopytorch_lite.data.schema import EncodedTable
+from autopytorch_lite.pipeline.components.embedding import EmbeddedColumns
+from autopytorch_lite.pipeline.components.encoding import Encoding
+from autopytorch_lite.pipeline.components.feature_preprocessing import FeatureStep
+from autopytorch_lite.pipeline.serialize import dump_objects, load_objects
+from autopytorch_lite.types import FloatArray, IntArray
+
+INPUT_BOUND = 1e100
+"""Numbers beyond are cut before anything is computed, so that no square overflows."""
+
+SCALED_BOUND = 1e3
+"""Scaled values beyond are cut: a column that left its training range by so much says no more by its size."""
+
+OUTPUT_BOUND = 1e6
+"""Unscaled and transformed values beyond are cut, so that float32 and squared losses hold them."""
+
+CHUNK_ROWS = 8192
+"""Rows transformed at once; bounds the memory taken besides the result."""
+
+
+@dataclass(frozen=True)
+class PreprocessingSteps:
+    """What the graph built, not yet fitted.
+
+    Attributes:
+        imputer: numeric (n, p) with gaps -> (n, p) without.
+        encoding: for categorical columns that are not embedded; None where the table has none.
+        scaler: (n, p) -> (n, p), or None.
+        features: transformation of the whole dense table, or None.
+        embedded: columns left to the network.
+    """
+
+    imputer: Any
+    encoding: Encoding | None
+    scaler: Any | None
+    features: FeatureStep | None
+    embedded: EmbeddedColumns
+
+    def classes(self) -> tuple[type, ...]:
+        """The classes of what is fitted: the ones that a file of fitted parts may hold."""
+        parts = (self.imputer, self.encoding.transformer if self.encoding else None, self.scaler)
+        of_features = (self.features.transformer,) if self.features else ()
+        return tuple(type(part) for part in parts if part is not None) + of_features
+
+
+class TabularPreprocessor:
+    """Imputation, encoding, scaling and transformation, fitted on training rows only.
+
+    Every output is finite: |scaled value| <= `SCALED_BOUND`, |any value| <= `OUTPUT_BOUND`, undefined values are zero.
+
+    Attributes:
+        n_dense: columns of the dense table; known once fitted or restored.
+    """
+
+    n_dense: int
+
+    def __init__(self, steps: PreprocessingSteps, cardinalities: tuple[int, ...]):
+        self._steps = steps
+        self._cardinalities = np.asarray(cardinalities, dtype=np.int64)
+        embedded = set(steps.embedded.columns)
+        self._encoded = [j for j in range(len(cardinalities)) if j not in embedded]
+        self._imputer: Any = None
+        self._encoder: Any = None
+        self._scaler: Any = None
+        self._features: Any = None
+
+    def fit(self, table: EncodedTable, *, seed: int) -> TabularPreprocessor:
+        """Learn means, levels, scales and projections from the rows of `table`; the same seed gives the same fit."""
+        with _quiet():
+            self._fit_columns(table)
+            if self._steps.features is not None:
+                self._features = self._fit_features(self._steps.features, table, seed)
+            self.n_dense = self._dense(table.numeric[:1], table.categorical[:1]).shape[1]
+        return self
+
+    def transform(self, table: EncodedTable) -> tuple[FloatArray, IntArray]:
+        """The dense table, float32 (n, n_dense), and the codes of embedded columns, int64 (n, q), -1 for missing."""
+        dense = np.empty((len(table), self.n_dense), dtype=np.float32)
+        with _quiet():
+            for start in range(0, len(table), CHUNK_ROWS):
+                rows = slice(start, start + CHUNK_ROWS)
+                dense[rows] = self._dense(table.numeric[rows], table.categorical[rows])
+        codes = table.categorical[:, list(self._steps.embedded.columns)]
+        return dense, np.ascontiguousarray(codes, dtype=np.int64)
+
+    def save(self, path: Path) -> None:
+        """Write the fitted parts."""
+        parts = {"imputer": self._imputer, "encoder": self._encoder, "scaler": self._scaler, "features": self._features}
+        dump_objects(path, parts | {"n_dense": self.n_dense})
+
+    def load(self, path: Path) -> TabularPreprocessor:
+        """Inverse of `save`, on a preprocessor of the same steps."""
+        parts = load_objects(path, self._steps.classes())
+        self._imputer, self._encoder = parts["imputer"], parts["encoder"]
+        self._scaler, self._features, self.n_dense = parts["scaler"], parts["features"], parts["n_dense"]
+        return self
+
+    def _fit_columns(self, table: EncodedTable) -> None:
+        if table.numeric.shape[1]:
+            self._imputer = self._steps.imputer.fit(_cut(table.numeric, INPUT_BOUND))
+        encoding = self._steps.encoding
+        if self._encoded and encoding is not None and encoding.transformer is not None:
+            self._encoder = encoding.transformer.fit(self._codes(table.categorical))
+        numbers = self._numbers(table.numeric, table.categorical)
+        if numbers.shape[1] and self._steps.scaler is not None:
+            self._scaler = self._steps.scaler.fit(numbers)
+
+    def _fit_features(self, step: FeatureStep, table: EncodedTable, seed: int) -> Any | None:
+        """The fitted transformation, or None where it leaves these rows as they are."""
+        sample = _sample_rows(table, step.max_fit_rows, seed)
+        X = self._columns(sample.numeric, sample.categorical).astype(np.float64)
+        arguments = step.arguments(X) if X.shape[1] else None
+        if arguments is None:
+            return None
+        transformer = step.transformer(**arguments)
+        if "random_state" in transformer.get_params():
+            transformer.set_params(random_state=seed % 2**32)
+        return transformer.fit(X)
+
+    def _dense(self, numeric: FloatArray, categorical: IntArray) -> FloatArray:
+        X = self._columns(numeric, categorical)
+        if self._features is None:
+            return X
+        return _finite(self._features.transform(X.astype(np.float64)), OUTPUT_BOUND)
+
+    def _columns(self, numeric: FloatArray, categorical: IntArray) -> FloatArray:
+        """Imputed, encoded and scaled columns, float32 (n, d)."""
+        numbers = self._numbers(numeric, categorical)
+        if self._scaler is not None:
+            numbers = self._scaler.transform(numbers)
+        numbers = _finite(numbers, OUTPUT_BOUND if self._scaler is None else SCALED_BOUND)
+        if self._scales_codes or not self._encoded:
+            return numbers
+        return np.hstack([numbers, _finite(self._encode(categorical), OUTPUT_BOUND)])
+
+    def _numbers(self, numeric: FloatArray, categorical: IntArray) -> FloatArray:
+        """What the scaler sees, float64: imputed numeric columns, and encoded ones that are to be scaled."""
+        numbers = self._imputer.transform(_cut(numeric, INPUT_BOUND)) if numeric.shape[1] else numeric
+        return np.hstack([numbers, self._encode(categorical)]) if self._scales_codes and self._encoded else numbers
+
+    @property
+    def _scales_codes(self) -> bool:
+        return self._steps.encoding is not None and self._steps.encoding.scaled
+
+    def _encode(self, categorical: IntArray) -> FloatArray:
+        """Numbers for the columns that are not embedded."""
+        codes = self._codes(categorical)
+        return codes.astype(np.float64) if self._encoder is None else self._encoder.transform(codes)
+
+    def _codes(self, categorical: IntArray) -> IntArray:
+        """Codes of the columns that are not embedded, int64; missing becomes one above the largest level."""
+        codes = categorical[:, self._encoded].astype(np.int64)
+        return np.where(codes < 0, self._cardinalities[self._encoded], codes)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence about constant columns, solvers that stop early and overflow: the result is made finite in any case."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _sample_rows(table: EncodedTable, max_rows: int | None, seed: int) -> EncodedTable:
+    if max_rows is None or len(table) <= max_rows:
+        return table
+    rng = np.random.default_rng(seed)
+    return table.take(np.sort(rng.choice(len(table), size=max_rows, replace=False)))
+
+
+def _cut(values: FloatArray, bound: float) -> FloatArray:
+    """Values within +-bound; NaN stays."""
+    return np.clip(values, -bound, bound)
+
+
+def _finite(values: FloatArray, bound: float) -> FloatArray:
+    """Values within +-bound as float32; NaN becomes zero."""
+    return np.nan_to_num(np.clip(values, -bound, bound), nan=0.0, copy=False).astype(np.float32)

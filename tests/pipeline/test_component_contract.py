@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from autopytorch_lite.pipeline.build import default_graph
+from autopytorch_lite.pipeline.graph import Choice, Component, choice_name
+from tests.contracts.check_component import TABLES, check_fit, check_values, config_of, options
+
+GRAPH = default_graph()
+COMPONENTS = [(node.name, component) for node, component in GRAPH.walk_components()]
+
+
+@pytest.mark.parametrize("kind", TABLES)
+@pytest.mark.parametrize(("node", "component"), COMPONENTS, ids=[f"{node}-{c.name}" for node, c in COMPONENTS])
+def test_builds_from_its_own_values(node: str, component: Component, kind: str) -> None:
+    info = TABLES[kind].info
+    if component.applies(info):
+        check_values(component, info)
+    else:
+        assert node in {"loss", "encoding", "embedding"}
+
+
+def _applicable(node: str, option: str) -> str:
+    """The kind of table on which an option is tried: the first to which it applies."""
+    choice = GRAPH.find(node)
+    if not isinstance(choice, Choice):
+        return "multiclass"
+    return next(
+        kind for kind, table in TABLES.items() if option in {found.name for found in choice.applicable(table.info)}
+    )
+
+
+@pytest.mark.parametrize(("node", "option"), options(GRAPH))
+def test_every_option_trains(node: str, option: str, tmp_path: Path) -> None:
+    table = TABLES[_applicable(node, option)]
+    is_choice = isinstance(GRAPH.find(node), Choice)
+    config = config_of(GRAPH, table.info, {choice_name(node): option} if is_choice else {})
+    check_fit(GRAPH, config, table, tmp_path)
+
+
+@pytest.mark.parametrize("learner", ["neural", "hist_gradient_boosting"])
+@pytest.mark.parametrize("kind", ["binary", "regression"])
+def test_every_task_trains(kind: str, learner: str, tmp_path: Path) -> None:
+    table = TABLES[kind]
+    check_fit(GRAPH, config_of(GRAPH, table.info, {"learner:__choice__": learner}), table, tmp_path)
