@@ -68,18 +68,23 @@ def to_text(space: ConfigurationSpace, width: int | None = None) -> str:
     rows = describe(space)
     searched = [row for row in rows if row.kind != "constant"]
     constants = [row for row in rows if row.kind == "constant"]
-    lines = [_title(space, len(searched), len(constants)), ""]
-    header = ("hyperparameter", "type", "range or choices", "log", "default", "active when")
-    cells = [(r.name, r.kind, r.values, "log" if r.log else "", r.default, r.active_when) for r in searched]
-    lines += _aligned(header, cells, width, squeezed=(2, 5))
+    lines = [_title(space, len(searched), len(constants))]
+    if searched:
+        lines += ["", *_searched_table(searched, width)]
     if constants:
-        lines += ["", "Constants", ""]
-        header, cells = (
-            ("hyperparameter", "value", "active when"),
-            [(r.name, r.values, r.active_when) for r in constants],
-        )
-        lines += _aligned(header, cells, width, squeezed=(2,))
+        lines += ["", "Constants", "", *_constants_table(constants, width)]
     return "\n".join(lines) + "\n"
+
+
+def _searched_table(rows: Sequence[Row], width: int) -> list[str]:
+    header = ("hyperparameter", "type", "range or choices", "log", "default", "active when")
+    cells = [(row.name, row.kind, row.values, "log" if row.log else "", row.default, row.active_when) for row in rows]
+    return _aligned(header, cells, width, squeezed=(2, 5))
+
+
+def _constants_table(rows: Sequence[Row], width: int) -> list[str]:
+    cells = [(row.name, row.values, row.active_when) for row in rows]
+    return _aligned(("hyperparameter", "value", "active when"), cells, width, squeezed=(2,))
 
 
 def _title(space: ConfigurationSpace, n_searched: int, n_constants: int) -> str:
@@ -148,8 +153,8 @@ def _aligned(header: Sequence[str], rows: Sequence[Sequence[str]], width: int, s
         cut = min(max(excess, 0), max(widths[column] - _NARROWEST, 0))
         widths[column] -= cut
         excess -= cut
-    lines = _wrapped(header, widths) + [_GAP.join("-" * w for w in widths)]
-    return lines + [line for row in rows for line in _wrapped(row, widths)]
+    rule = _GAP.join("-" * w for w in widths)
+    return [*_wrapped(header, widths), rule, *(line for row in rows for line in _wrapped(row, widths))]
 
 
 def _wrapped(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
