@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+from ConfigSpace import ConfigurationSpace
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from autopytorch_lite.search import BOHB, Hyperband, RandomSearch
+from autopytorch_lite.space.encode import VectorCodec
+from tests.contracts.check_searcher import check_proposals, check_replay, check_searcher, check_trials, simulate
+from tests.search.spaces import flat_space, small_space, spaces, tree_space
+
+EARLY_MODEL = {"min_points_in_model": 4, "random_fraction": 0.1}
+KINDS = {
+    "random": partial(RandomSearch, max_budget=9),
+    "random_limited": partial(RandomSearch, max_budget=9, n_configurations=20),
+    "hyperband": partial(Hyperband, min_budget=1, max_budget=9),
+    "hyperband_limited": partial(Hyperband, min_budget=1, max_budget=9, max_brackets=3),
+    "bohb": partial(BOHB, min_budget=1, max_budget=9, **EARLY_MODEL),
+    "bohb_eta_2": partial(BOHB, min_budget=10, max_budget=50, eta=2, **EARLY_MODEL),
+}
+SPACES = {"flat": flat_space, "tree": tree_space, "small": small_space}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", SPACES)
+def test_contract(kind: str, name: str) -> None:
+    space = SPACES[name]()
+    check_searcher(lambda: KINDS[kind](space, seed=3), space)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_contract_with_portfolio(kind: str) -> None:
+    space = tree_space()
+    codec, rng = VectorCodec(space), np.random.default_rng(0)
+    portfolio = [config for config in (codec.sample(rng) for _ in range(9)) if config["net"] != "linear"]
+    check_searcher(lambda: KINDS[kind](space, seed=3, portfolio=portfolio), space)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(space=spaces(), kind=st.sampled_from(["random", "hyperband", "bohb"]), seed=st.integers(0, 99))
+def test_random_conditional_spaces(space: ConfigurationSpace, kind: str, seed: int) -> None:
+    def make():
+        return KINDS[kind](space, seed=seed)
+
+    lines = simulate(make(), 40, n_workers=1 + seed % 5, failure_rate=0.2, rng=np.random.default_rng(seed))
+    check_proposals(lines, space)
+    check_trials(lines)
+    check_replay(make, lines)
+
+
+def test_searching_leaves_the_global_generator_and_the_space_alone() -> None:
+    space = tree_space()
+    global_state, space_state = np.random.get_state(), space.random.get_state()  # noqa: NPY002
+    simulate(KINDS["bohb"](space), 60, rng=np.random.default_rng(0))
+    assert np.array_equal(global_state[1], np.random.get_state()[1])  # noqa: NPY002
+    assert np.array_equal(space_state[1], space.random.get_state()[1])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_seeds_differ(kind: str) -> None:
+    space = flat_space()
+    assert KINDS[kind](space, seed=0).ask() != KINDS[kind](space, seed=1).ask()
