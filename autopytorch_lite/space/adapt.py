@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from ConfigSpace import ConfigurationSpace
 
 from autopytorch_lite.errors import SpaceError, UnknownNameError
-from autopytorch_lite.pipeline.graph import Categorical, Choice, Hyperparameter, Node, choice_name
+from autopytorch_lite.pipeline.graph import Categorical, Choice, Float, Hyperparameter, Int, Node, choice_name
 from autopytorch_lite.space.activity import SpaceWalk
 from autopytorch_lite.space.domains import Domain
 from autopytorch_lite.space.names import known_hyperparameters
@@ -80,9 +80,15 @@ def _check_known(config: Mapping[str, ConfigValue], known: Mapping[str, Hyperpar
     for name, value in config.items():
         if name not in known:
             raise UnknownNameError("hyperparameter", name, known)
-        declared = known[name]
-        if isinstance(declared, Categorical):
-            if value not in declared.choices:
-                raise UnknownNameError(f"choice of {name}", value, declared.choices)
-        elif not isinstance(value, str | int | float | bool):
-            raise SpaceError(f"{name} must be text, a number or true or false, got {value!r}.")
+        _check_kind(name, value, known[name])
+
+
+def _check_kind(name: str, value: object, declared: Hyperparameter) -> None:
+    if isinstance(declared, Categorical):
+        if value not in declared.choices:
+            raise UnknownNameError(f"choice of {name}", value, declared.choices)
+    elif isinstance(declared, Float | Int):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise SpaceError(f"{name} must be a number, got {value!r}.")
+    elif not isinstance(value, str | int | float | bool):
+        raise SpaceError(f"{name} must be text, a number or true or false, got {value!r}.")
