@@ -167,7 +167,7 @@ class Trainer:
         return evaluation_outputs(self.prediction_network(), dense, codes, self.precision).cpu()
 
     def prediction_network(self) -> TabularNetwork:
-        """A copy of the network in evaluation mode: the best epoch's weights with early stopping, else the last one's."""
+        """A copy of the network in evaluation mode: with early stopping the best epoch's weights, else the last's."""
         network = copy.deepcopy(self.network)
         if self._best_weights is not None:
             network.load_state_dict(self._best_weights)
@@ -202,10 +202,9 @@ class Trainer:
     def _run_epoch(self, train: TensorRows, scored_train: TensorRows, val: TensorRows) -> None:
         started_s = time.perf_counter()
         learning_rate = self._optimizer.param_groups[0]["lr"]
-        batch_loss = self._train_epoch(train)
+        self._train_epoch(train)
         train_loss, train_score = self._evaluate(scored_train)
         val_loss, val_score = self._evaluate(val)
-        self._require_finite(batch_loss, train_loss, val_loss)
         seconds = time.perf_counter() - started_s
         self._append(
             val_score=val_score,
@@ -218,17 +217,17 @@ class Trainer:
         self._schedule.step(val_score)
         self._keep_if_best()
 
-    def _train_epoch(self, train: TensorRows) -> float:
-        """One pass over the rows in random order; mean loss of the batches."""
+    def _train_epoch(self, train: TensorRows) -> None:
+        """One pass over the rows in random order."""
         epoch = self.n_epochs + 1
         rng = np.random.default_rng([self.seed, epoch])
-        batches = self._batches(len(train), rng)
         total = torch.zeros((), device=self.device)
         self.network.train()
         with seeded_rng(self.seed, epoch, device=self.device):
-            for index in batches:
+            for index in self._batches(len(train), rng):
                 total += self._train_step(train.take(index), rng)
-        return total.item() / len(batches)
+        self._require_finite("loss of training batches", math.isfinite(total.item()))
+        self._require_finite("weights", all(bool(weight.isfinite().all()) for weight in self.network.parameters()))
 
     def _batches(self, n_rows: int, rng: np.random.Generator) -> list[Tensor]:
         """Row positions of each batch of an epoch, all of one size."""
@@ -248,9 +247,10 @@ class Trainer:
         return loss.detach()
 
     def _evaluate(self, rows: TensorRows) -> tuple[float, float]:
-        """Loss and score of rows in evaluation mode."""
+        """Loss and score of rows in evaluation mode; a score is only asked for finite outputs."""
         outputs = evaluation_outputs(self.network, rows.dense, rows.codes, self.precision)
         loss = weighted_losses(outputs, rows, self._loss).double().mean().item()
+        self._require_finite("loss in evaluation", math.isfinite(loss))
         return loss, float(self._score(self._predict(outputs).cpu().numpy(), rows.targets.cpu().numpy()))
 
     def _scored_train_rows(self, n_rows: int) -> Tensor:
@@ -259,12 +259,11 @@ class Trainer:
         chosen = np.sort(rng.choice(n_rows, size=n_scored, replace=False))
         return torch.from_numpy(chosen).to(self.device)
 
-    def _require_finite(self, *losses: float) -> None:
-        weights_are_finite = all(bool(weight.isfinite().all()) for weight in self.network.parameters())
-        if not weights_are_finite or not all(map(math.isfinite, losses)):
+    def _require_finite(self, what: str, is_finite: bool) -> None:
+        if not is_finite:
+            epoch = self.n_epochs + 1
             raise DivergedError(
-                f"Loss and weights must stay finite; in epoch {self.n_epochs + 1} the losses of batches, scored training"
-                f" rows and validation rows were {losses}, {weights_are_finite=}. A lower learning rate may help."
+                f"The {what} must stay finite; not so in epoch {epoch}. A lower learning rate may help."
             )
 
     def _append(self, **values: float) -> None:
