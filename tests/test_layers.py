@@ -35,7 +35,7 @@ TUNER_MAY_IMPORT = tuple(
     f"{CORE}.{name}" for name in ("errors", "types", "metrics", "history", "search.base", "execution.base")
 )
 TUNER_DEFAULT = f"{CORE}.execution.workers:SerialExecutor"
-TORCH_AT_IMPORT = tuple(f"{CORE}.{name}" for name in ("networks", "training", "pipeline.components"))
+TORCH_AT_IMPORT = tuple(f"{CORE}.{name}" for name in ("networks", "training", "pipeline.components", "pipeline.neural"))
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def torch_fault(item: Import) -> str | None:
     """Torch is slow to load, so only the neural parts load it when they are imported."""
     if item.target.split(".")[0] != "torch" or not item.at_import or within(item.importer, TORCH_AT_IMPORT):
         return None
-    return "torch is imported at module level only in networks, training and pipeline.components"
+    return "torch is imported at module level only in networks, training and the neural parts of pipeline"
 
 
 RULES = (layer_fault, room_fault, tuner_fault, torch_fault)

@@ -86,6 +86,15 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert float(seconds) < MAX_IMPORT_SECONDS
 
 
+@pytest.mark.parametrize(
+    "module", ["data.dataset", "history.store", "pipeline.graph", "space.compile", "search", "report.page", "tuner"]
+)
+def test_what_needs_no_network_does_not_load_torch(module: str) -> None:
+    code = f"import sys, autopytorch_lite.{module}; print('torch' in sys.modules)"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert output.stdout.strip() == "False"
+
+
 def test_public_names_come_from_their_modules() -> None:
     import autopytorch_lite
     from autopytorch_lite.estimator import AutoTabularClassifier
