@@ -26,14 +26,13 @@ from autopytorch_lite.training.regularization import BatchTechnique, Standard, w
 from autopytorch_lite.training.rows import TensorRows
 from autopytorch_lite.training.schedules import ScheduleFactory, constant
 from autopytorch_lite.training.stopping import EarlyStopping, best_epoch
-from autopytorch_lite.types import Array
 
 CURVES = ("val_score", "val_loss", "train_score", "train_loss", "learning_rate", "seconds")
 MAX_SCORED_TRAIN_ROWS = 10_000
 MIN_SCORED_TRAIN_ROWS = 2_000
 
-Score: TypeAlias = Callable[[Array, Array], float]
-"""(predictions, targets) -> number, lower is better."""
+Score: TypeAlias = Callable[..., float]
+"""(predictions, targets) -> number, lower is better; called with the weights, too, if the rows have any."""
 Predict: TypeAlias = Callable[[Tensor], Tensor]
 """Outputs (n, n_outputs) -> predictions, for example `evaluation.class_probabilities`."""
 
@@ -119,7 +118,8 @@ class Trainer:
         self._score = score
         self._predict = predict
         self._loss = plan.loss.to(self.device) if isinstance(plan.loss, nn.Module) else plan.loss
-        self._optimizer = plan.optimizer([weight for weight in network.parameters() if weight.requires_grad])
+        self._weights = [weight for weight in network.parameters() if weight.requires_grad]
+        self._optimizer = plan.optimizer(self._weights)
         self._schedule = plan.schedule(self._optimizer, plan.max_epochs)
         self._curves: dict[str, list[float]] = {name: [] for name in CURVES}
         self._best_weights: dict[str, Tensor] | None = None
@@ -239,19 +239,22 @@ class Trainer:
         """One update of the weights; the loss before it."""
         with computing_in(self.precision, self.device):
             loss = self.plan.batch_technique(self.network, batch, self._loss, rng).mean()
-        self._optimizer.zero_grad()
+        for weight in self._weights:  # what `zero_grad` does, without its bookkeeping: noticeable in small batches
+            weight.grad = None
         loss.backward()
         if self.plan.gradient_clip is not None:
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.gradient_clip)
+            nn.utils.clip_grad_norm_(self._weights, self.plan.gradient_clip)
         self._optimizer.step()
         return loss.detach()
 
     def _evaluate(self, rows: TensorRows) -> tuple[float, float]:
         """Loss and score of rows in evaluation mode; a score is only asked for finite outputs."""
         outputs = evaluation_outputs(self.network, rows.dense, rows.codes, self.precision)
-        loss = weighted_losses(outputs, rows, self._loss).double().mean().item()
+        loss = weighted_losses(outputs, rows.targets, rows.weights, self._loss).double().mean().item()
         self._require_finite("loss in evaluation", math.isfinite(loss))
-        return loss, float(self._score(self._predict(outputs).cpu().numpy(), rows.targets.cpu().numpy()))
+        weights = [] if rows.weights is None else [rows.weights]
+        arrays = [tensor.cpu().numpy() for tensor in (self._predict(outputs), rows.targets, *weights)]
+        return loss, float(self._score(*arrays))
 
     def _scored_train_rows(self, n_rows: int) -> Tensor:
         n_scored = min(n_rows, MAX_SCORED_TRAIN_ROWS, max(MIN_SCORED_TRAIN_ROWS, n_rows // 10))

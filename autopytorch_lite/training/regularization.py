@@ -32,7 +32,7 @@ class Standard:
         self, network: TabularNetwork, batch: TensorRows, row_loss: RowLoss, rng: np.random.Generator
     ) -> Tensor:
         """Losses (n,)."""
-        return weighted_losses(network(batch.dense, batch.codes), batch, row_loss)
+        return weighted_losses(network(batch.dense, batch.codes), batch.targets, batch.weights, row_loss)
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,13 @@ class Mixup:
         partner = torch.from_numpy(rng.permutation(len(batch))).to(batch.dense.device)
         own = network.embed(batch.dense, batch.codes)
         outputs = network.outputs(torch.lerp(own[partner], own, share))
-        own_losses = weighted_losses(outputs, batch, row_loss)
-        partner_losses = weighted_losses(outputs, batch.take(partner), row_loss)
+        partner_weights = None if batch.weights is None else batch.weights[partner]
+        own_losses = weighted_losses(outputs, batch.targets, batch.weights, row_loss)
+        partner_losses = weighted_losses(outputs, batch.targets[partner], partner_weights, row_loss)
         return share * own_losses + (1 - share) * partner_losses
 
 
-def weighted_losses(outputs: Tensor, batch: TensorRows, row_loss: RowLoss) -> Tensor:
+def weighted_losses(outputs: Tensor, targets: Tensor, weights: Tensor | None, row_loss: RowLoss) -> Tensor:
     """The loss of each row times its weight, in float32 whatever the precision of `outputs`."""
-    losses = row_loss(outputs.float(), batch.targets)
-    return losses if batch.weights is None else losses * batch.weights
+    losses = row_loss(outputs.float(), targets)
+    return losses if weights is None else losses * weights

@@ -47,8 +47,8 @@ def log_loss(predictions, targets):
     return float(-np.log(np.clip(predictions[np.arange(len(targets)), targets], 1e-15, None)).mean())
 
 
-def mean_squared_error(predictions, targets):
-    return float(((predictions - targets) ** 2).mean())
+def mean_squared_error(predictions, targets, weights=None):
+    return float(np.average(((predictions - targets) ** 2).mean(axis=1), weights=weights))
 
 
 @pytest.fixture(scope="session")

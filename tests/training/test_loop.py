@@ -139,6 +139,16 @@ def test_weights_count_rows_and_their_scale_does_not_matter(make_trainer):
     assert scaled == pytest.approx(weighted, rel=1e-5)
 
 
+def test_the_score_is_given_the_weights(make_trainer):
+    def score(predictions, targets, weights):
+        return float(np.average((predictions[:, 0] - targets[:, 0]) ** 2, weights=weights))
+
+    rows = TensorRows.from_arrays([[1.0], [3.0]], None, np.array([[2.0], [4.0]]), [3.0, 1.0])
+    plan = {"optimizer": optimizers.sgd(0.0), "score": score}
+    record = make_trainer(linear_network(1, 1), regression=True, **plan).fit(rows, rows, 1)
+    assert record.curves["val_score"] == pytest.approx([(3 * 4 + 16) / 4])
+
+
 def test_weights_must_have_a_positive_sum(make_trainer):
     rows = TensorRows.from_arrays([[1.0]], None, np.array([[2.0]]), [0.0])
     with pytest.raises(DataError, match="positive sum"):
