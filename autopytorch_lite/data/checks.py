@@ -17,7 +17,9 @@ def check_length(values: Any, n_rows: int, name: str) -> None:
     Raises:
         DataError: another length.
     """
-    n_values = values.shape[0] if getattr(values, "shape", ()) else len(values)
+    if not hasattr(values, "__len__"):
+        values = np.atleast_1d(np.asarray(values))
+    n_values = len(values)
     if n_values != n_rows:
         raise DataError(f"{name} must have as many rows as X: X has {n_rows}, {name} has {n_values}.")
 

@@ -14,7 +14,16 @@ from autopytorch_lite.errors import DataError
 from autopytorch_lite.types import FloatArray
 
 ELAPSED = "elapsed_days"
-CALENDAR_PARTS = ("year", "month", "day", "weekday", "hour", "minute", "second")
+CALENDAR_PARTS = {
+    "year": "year",
+    "month": "month",
+    "day": "day",
+    "weekday": "day_of_week",
+    "hour": "hour",
+    "minute": "minute",
+    "second": "second",
+}
+"""Names of the parts -> what pandas calls them."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,7 @@ class DateParts:
         """Learn the parts from a column with at least one date."""
         timezone = _timezone_of(series)
         times = to_wall_clock(series, name, timezone).dropna()
-        varying = tuple(part for part in CALENDAR_PARTS if getattr(times.dt, part).nunique() > 1)
+        varying = tuple(part for part, accessor in CALENDAR_PARTS.items() if getattr(times.dt, accessor).nunique() > 1)
         return cls(origin=times.min().isoformat(), parts=(ELAPSED, *varying), timezone=timezone)
 
     @classmethod
@@ -59,7 +68,7 @@ class DateParts:
     def _part(self, times: pd.Series, part: str) -> pd.Series:
         if part == ELAPSED:
             return (times - pd.Timestamp(self.origin)).dt.total_seconds() / 86_400
-        return getattr(times.dt, part)
+        return getattr(times.dt, CALENDAR_PARTS[part])
 
 
 def _timezone_of(series: pd.Series) -> str | None:

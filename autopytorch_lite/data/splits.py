@@ -196,13 +196,14 @@ class _Division:
     def _stratified_folds(self, n_folds: int, several: BoolArray) -> list[Part]:
         assert self.codes is not None
         rows, single = np.flatnonzero(several), np.flatnonzero(~several)
-        splitter = StratifiedKFold(n_folds, shuffle=True, random_state=self.seed)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "The least populated class")
-            return [(np.append(rows[t], single), rows[v]) for t, v in splitter.split(rows, self.codes[rows])]
+        part = _Division(self.codes[rows], None, len(rows), self.seed)
+        folds = part._split(StratifiedKFold(n_folds, shuffle=True, random_state=self.seed))
+        return [(np.append(rows[train], single), rows[val]) for train, val in folds]
 
     def _split(self, splitter: Splitter) -> list[Part]:
-        return list(splitter.split(np.zeros((self.n_rows, 1)), self.codes, self.groups))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The least populated class")
+            return list(splitter.split(np.zeros((self.n_rows, 1)), self.codes, self.groups))
 
     def _check_groups(self, n_parts: int) -> None:
         n_groups = 0 if self.groups is None else len(np.unique(self.groups))

@@ -222,9 +222,17 @@ def _labels(y: Any) -> tuple[Array, str]:
     series = columns[0]
     _refuse_missing(series)
     labels = _label_array(series)
-    if labels.dtype.kind == "f":
+    if labels.dtype.kind == "f" and not isinstance(series.dtype, pd.CategoricalDtype):
         _check_discrete(labels)
-    return labels, str(series.name)
+    return labels.astype(str) if _came_as_numpy_text(y, labels) else labels, str(series.name)
+
+
+def _came_as_numpy_text(y: Any, labels: Array) -> bool:
+    """Whether `numpy.unique(y)` would be an array of numpy's own texts, as scikit-learn's users expect of classes."""
+    dtype = getattr(y, "dtype", None if isinstance(y, list | tuple) else object)
+    if isinstance(dtype, np.dtype):
+        return dtype.kind == "U"
+    return dtype is None and dtypes.infer_dtype(labels) == "string"
 
 
 def _label_array(series: pd.Series) -> Array:
