@@ -63,12 +63,13 @@ def render(run: RunRecord) -> str:
         loader=PackageLoader("autopytorch_lite.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     sections = panels(run)
+    n_open = len(open_proposals(run.lines))
     any_drawn = any(panel.figure is not None for section in sections.values() for panel in section)
     return environment.get_template("report.html.jinja").render(
         title=_title(run),
         written=datetime.now(UTC).strftime("%d %B %Y, %H:%M UTC"),
         is_done=run.is_done,
-        n_open=len(open_proposals(run.lines)),
+        n_open=counted(n_open, "evaluation") if n_open else "",
         tiles=_tiles(run),
         summary=_summary(run),
         data=_data_facts(run),
@@ -122,7 +123,7 @@ def _tiles(run: RunRecord) -> list[dict[str, str]]:
         },
         {"label": "search time", "value": duration(elapsed_s(run.lines)), "note": _limit_words(run)},
     ]
-    if run.holdout is not None:
+    if run.holdout is not None and run.holdout.get("metrics"):
         tiles.insert(0, _holdout_tile(run))
     return tiles
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING
 
 from autopytorch_lite.history.events import Callback, Event, EventKind
-from autopytorch_lite.history.trial import Proposal, TrialKey
+from autopytorch_lite.history.trial import Proposal, Status, TrialKey
 from autopytorch_lite.report.words import counted, duration, learner_of, number
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ def _evaluation_ended(state: SearchState, event: Event) -> SearchState:
     if line is None:
         return state
     running = tuple(proposal for proposal in state.running if proposal.key != line.key)
-    return replace(state, running=running, n_failed=state.n_failed + (not line.ok))
+    is_failure = not line.ok and line.status is not Status.CANCELLED
+    return replace(state, running=running, n_failed=state.n_failed + is_failure)
 
 
 def _incumbent_found(state: SearchState, event: Event) -> SearchState:

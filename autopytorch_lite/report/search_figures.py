@@ -24,7 +24,7 @@ from autopytorch_lite.report.theme import (
     new_figure,
     shortened,
 )
-from autopytorch_lite.report.words import counted, duration, learner_of, loss_words, number
+from autopytorch_lite.report.words import counted, duration, learner_of, listed, loss_words, number
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -280,16 +280,13 @@ def failures_panel(run: RunRecord) -> Panel:
     figure.update_yaxes(ticks="", showgrid=False)
     share = sum(failed.values()) / max(len(ended), 1)
     n_failed = sum(failed.values())
-    title = f"{n_failed} of {counted(len(ended), 'evaluation')} failed ({share:.0%}): {_kinds_sentence(failed)}."
+    title = (
+        f"{n_failed} of {counted(len(ended), 'evaluation')} failed ({share:.0%}): {listed(dict(failed.most_common()))}."
+    )
     caption = "Failures by kind and learner. A failed evaluation costs its time and is told to the search as a failure."
     if still_open:
         caption += f" {counted(len(still_open), 'evaluation')} had no end yet."
     return Panel("failures", title, caption, figure)
-
-
-def _kinds_sentence(failed: Counter[str]) -> str:
-    parts = [f"{n} {kind}" for kind, n in failed.most_common()]
-    return ", ".join(parts)
 
 
 def _learner(line: Finished, proposed: dict[TrialKey, Proposal]) -> str:

@@ -1,0 +1,47 @@
+"""What a run found in a few lines of text: ensemble, failures, scores on rows kept aside."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from autopytorch_lite.history.summary import proposals
+from autopytorch_lite.report.record import RunRecord
+from autopytorch_lite.report.tables import ensemble_weights, evaluations
+from autopytorch_lite.report.words import counted, learner_of, listed, loss_words, metric_words, number
+
+
+def ensemble_text(run: RunRecord) -> str:
+    """The ensemble's loss beside that of the best single model, then each member with its weight; "" without one."""
+    weights = ensemble_weights(run.ensemble)
+    if run.ensemble is None or not weights:
+        return ""
+    best = run.ensemble.get("best_single") or {}
+    lines = [
+        f"Ensemble of {counted(len(weights), 'model')}: validation {loss_words(run.metric)} "
+        f"{number(run.ensemble['loss'])}, best single model {number(best.get('loss'))}"
+    ]
+    proposed = proposals(run.lines)
+    for key, weight in weights.items():
+        learner = learner_of(proposed[key].config) if key in proposed else ""
+        lines.append(
+            f"  {weight:.2f}  configuration {key.config_id} at {counted(key.budget, 'epoch')}  {learner}".rstrip()
+        )
+    return "\n".join(lines)
+
+
+def failures_text(run: RunRecord) -> str:
+    """How many evaluations failed, by kind; "" if none did."""
+    ended = evaluations(run.lines)
+    failed = Counter(line.status.value for line in ended if not line.ok)
+    if not failed:
+        return ""
+    kinds = listed(dict(failed.most_common()))
+    return f"{sum(failed.values())} of {counted(len(ended), 'evaluation')} failed: {kinds}"
+
+
+def holdout_text(run: RunRecord) -> str:
+    """Scores on the rows kept aside; "" if there are none."""
+    if run.holdout is None or not run.holdout.get("metrics"):
+        return ""
+    scores = ", ".join(f"{metric_words(name)} {number(value)}" for name, value in run.holdout["metrics"].items())
+    return f"Held-out score on {counted(int(run.holdout['rows']), 'row')}: {scores}"

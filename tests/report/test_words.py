@@ -1,0 +1,37 @@
+import pytest
+
+from autopytorch_lite.report.words import duration, hyperparameter_words, learner_of, loss_words, metric_words, number
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "–"), (0.44, "0.4 s"), (9.97, "10 s"), (59.6, "1 min 00 s"), (125, "2 min 05 s"), (7620, "2 h 07 min")],
+)
+def test_durations(seconds: float | None, text: str):
+    assert duration(seconds) == text
+
+
+def test_a_score_is_told_apart_from_an_error():
+    assert loss_words("neg_log_loss") == "log loss"
+    assert loss_words("accuracy") == "1 − accuracy"
+    assert metric_words("neg_root_mean_squared_error") == "RMSE"
+
+
+def test_learners_are_named_with_their_backbone():
+    assert (
+        learner_of({"learner:__choice__": "neural", "backbone:__choice__": "shaped_resnet"}) == "neural: shaped_resnet"
+    )
+    assert learner_of({"learner:__choice__": "hist_gradient_boosting"}) == "hist_gradient_boosting"
+    assert learner_of({"x": 1}) == ""
+
+
+def test_hyperparameters_are_shortened_but_stay_distinct():
+    assert hyperparameter_words("optimizer:sgd:learning_rate") == "sgd learning rate"
+    assert hyperparameter_words("optimizer:__choice__") == "optimizer"
+    assert hyperparameter_words("x") == "x"
+
+
+def test_numbers():
+    assert [number(value) for value in (None, float("nan"), 3, 2.0, 0.123456, 12345678)] == [
+        "–", "–", "3", "2", "0.1235", "12 345 678",
+    ]  # fmt: skip
