@@ -14,7 +14,8 @@ class Searcher(Protocol):
     Any number of proposals may be open at once. Losses are minimised; a failed trial is told with its status, without a
     loss. A cancelled evaluation leaves its proposal open: it will be evaluated again and finish then.
 
-    The searchers of this package also offer ``open_proposals()`` and ``incumbent()``.
+    The searchers of this package also offer ``open_proposals()`` and ``incumbent()``. They show their ``space`` and
+    ``settings``, by which the tuner tells whether a run is continued with the searcher that began it.
     """
 
     def ask(self) -> Proposal | Wait | Done:

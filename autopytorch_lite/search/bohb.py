@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from ConfigSpace import ConfigurationSpace
@@ -13,10 +14,36 @@ from autopytorch_lite.search.scheduled import ScheduledSearcher
 from autopytorch_lite.types import Config, FloatArray
 
 
+@dataclass(frozen=True)
+class _ModelSettings:
+    """Settings of the model; see `BOHB`."""
+
+    top_n_percent: float
+    num_samples: int
+    random_fraction: float
+    bandwidth_factor: float
+    min_bandwidth: float
+    min_points_in_model: int | None
+
+    def __post_init__(self) -> None:
+        n = self.min_points_in_model
+        rules = {
+            "top_n_percent must lie between 0 and 100": (0 < self.top_n_percent < 100, self.top_n_percent),
+            "num_samples must be at least 1": (self.num_samples >= 1, self.num_samples),
+            "random_fraction must lie in [0, 1]": (0 <= self.random_fraction <= 1, self.random_fraction),
+            "bandwidth_factor must be positive": (self.bandwidth_factor > 0, self.bandwidth_factor),
+            "min_bandwidth must lie between 0 and 0.5": (0 < self.min_bandwidth < 0.5, self.min_bandwidth),
+            "min_points_in_model must be None or at least 2": (n is None or n >= 2, n),
+        }
+        for rule, (holds, value) in rules.items():
+            if not holds:
+                raise ValueError(f"{rule}, got {value!r}.")
+
+
 class BOHB(ScheduledSearcher):
     """Hyperband with a pair of kernel densities, "model" being the origin of what they propose.
 
-    A model needs twice `min_points_in_model` finished trials at one budget, half of which succeeded. The best
+    A model needs twice `min_points_in_model` finished trials at one budget, at least half of that number successful. The best
     `top_n_percent` (at least `min_points_in_model`) make the good density, all others, failures included, the bad one.
     Of several budgets the largest that has a model counts.
 
@@ -44,7 +71,8 @@ class BOHB(ScheduledSearcher):
         ValueError: a setting of the model is out of range.
 
     Source: Falkner, Klein, Hutter (2018), "BOHB", ICML; defaults of HpBandSter. Ours: constants are left out, failures
-    are never called good, and densities are compared on the log scale, not cut off at 1e-32.
+    are never called good, bandwidths of choices do not depend on their order, and densities are compared on the log
+    scale, not cut off at 1e-32.
     """
 
     def __init__(
@@ -64,26 +92,24 @@ class BOHB(ScheduledSearcher):
         min_bandwidth: float = 1e-3,
         min_points_in_model: int | None = None,
     ):
-        _check_model(top_n_percent, num_samples, random_fraction, bandwidth_factor, min_bandwidth, min_points_in_model)
+        self._model_settings = _ModelSettings(
+            top_n_percent, num_samples, random_fraction, bandwidth_factor, min_bandwidth, min_points_in_model
+        )
         budgets = rungs(min_budget, max_budget, eta)
         super().__init__(
             space,
             lambda n_first: BracketSchedule(budgets, eta, n_first=n_first, max_brackets=max_brackets),
             portfolio,
             seed,
+            {"budgets": list(budgets), "eta": eta, **asdict(self._model_settings)},
         )
         n_dims = self._sampler.codec.n_dims
-        self._top_n_percent = top_n_percent
-        self._num_samples = num_samples
-        self._random_fraction = random_fraction
-        self._bandwidth_factor = bandwidth_factor
-        self._min_bandwidth = min_bandwidth
         self._min_points = n_dims + 1 if min_points_in_model is None else min_points_in_model
         self._vectors = np.empty((0, n_dims))
         self._fitted: tuple[tuple[int, int] | None, DensityRatio | None] = (None, None)
 
     def _new_configuration(self, rng: np.random.Generator) -> tuple[Config, str]:
-        is_random = rng.random() < self._random_fraction
+        is_random = rng.random() < self._model_settings.random_fraction
         model = None if is_random else self._model()
         config = None if model is None else self._from_model(model, rng)
         if config is None or self._ledger.knows(config):
@@ -92,7 +118,9 @@ class BOHB(ScheduledSearcher):
 
     def _from_model(self, model: DensityRatio, rng: np.random.Generator) -> Config | None:
         """The best candidate that is not forbidden; None if all are."""
-        candidates = model.candidates(self._num_samples, rng, bandwidth_factor=self._bandwidth_factor)
+        candidates = model.candidates(
+            self._model_settings.num_samples, rng, bandwidth_factor=self._model_settings.bandwidth_factor
+        )
         configs = map(self._sampler.codec.decode, candidates)
         return next(filter(self._sampler.allows, configs), None)
 
@@ -110,7 +138,7 @@ class BOHB(ScheduledSearcher):
 
     def _n_good(self, losses: FloatArray) -> int:
         """How many observations are called good; 0 if there are too few for a model. `losses`: shape (n,)."""
-        n_good = max(self._min_points, int(len(losses) * self._top_n_percent / 100))
+        n_good = max(self._min_points, int(len(losses) * self._model_settings.top_n_percent / 100))
         is_enough = np.isfinite(losses).sum() >= n_good and len(losses) - n_good >= self._min_points
         return n_good if is_enough else 0
 
@@ -124,7 +152,7 @@ class BOHB(ScheduledSearcher):
             vectors[n_good:],
             self._sampler.codec.n_choices,
             rng,
-            min_bandwidth=self._min_bandwidth,
+            min_bandwidth=self._model_settings.min_bandwidth,
         )
 
     def _all_vectors(self) -> FloatArray:
@@ -133,28 +161,3 @@ class BOHB(ScheduledSearcher):
         if new:
             self._vectors = np.concatenate([self._vectors, self._sampler.codec.encode_many(new)])
         return self._vectors
-
-
-def _check_model(
-    top_n_percent: float,
-    num_samples: int,
-    random_fraction: float,
-    bandwidth_factor: float,
-    min_bandwidth: float,
-    min_points_in_model: int | None,
-) -> None:
-    rules = (
-        (0 < top_n_percent < 100, "top_n_percent must lie between 0 and 100", top_n_percent),
-        (num_samples >= 1, "num_samples must be at least 1", num_samples),
-        (0 <= random_fraction <= 1, "random_fraction must lie in [0, 1]", random_fraction),
-        (bandwidth_factor > 0, "bandwidth_factor must be positive", bandwidth_factor),
-        (0 < min_bandwidth < 0.5, "min_bandwidth must lie between 0 and 0.5", min_bandwidth),
-        (
-            min_points_in_model is None or min_points_in_model >= 2,
-            "min_points_in_model must be None or at least 2",
-            min_points_in_model,
-        ),
-    )
-    for holds, rule, value in rules:
-        if not holds:
-            raise ValueError(f"{rule}, got {value!r}.")

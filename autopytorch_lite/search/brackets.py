@@ -148,7 +148,9 @@ class Bracket:
         """Whether the proposal fills a free slot of the current rung."""
         if self.is_over or proposal.rung != self._rung or proposal.budget != self.budgets[self._rung]:
             return False
-        return self._wants_new if self._rung == 0 else proposal.config_id in self._promoted
+        if self._rung == 0:
+            return self._wants_new and proposal.resume_from is None
+        return proposal.config_id in self._promoted
 
     def fill(self, proposal: Proposal) -> None:
         """Put an accepted proposal into its slot."""

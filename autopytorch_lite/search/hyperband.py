@@ -48,6 +48,7 @@ class Hyperband(ScheduledSearcher):
             lambda n_first: BracketSchedule(budgets, eta, n_first=n_first, max_brackets=max_brackets),
             portfolio,
             seed,
+            {"budgets": list(budgets), "eta": eta},
         )
 
     def _new_configuration(self, rng: np.random.Generator) -> tuple[Config, str]:

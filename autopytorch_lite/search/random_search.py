@@ -73,7 +73,9 @@ class RandomSearch(ScheduledSearcher):
         n_configurations: int | None = None,
     ):
         check_budgets(1, max_budget)
-        super().__init__(space, lambda n_first: FullBudget(max_budget, n_configurations), portfolio, seed)
+        super().__init__(
+            space, lambda n_first: FullBudget(max_budget, n_configurations), portfolio, seed, {"max_budget": max_budget}
+        )
 
     def _new_configuration(self, rng: np.random.Generator) -> tuple[Config, str]:
         return self._sampler.sample(rng, self._ledger.knows), "random"

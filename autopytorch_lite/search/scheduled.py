@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from ConfigSpace import ConfigurationSpace
@@ -49,6 +49,12 @@ class ScheduledSearcher(ABC):
         schedule_for: makes the schedule; is given how many configurations the portfolio has.
         portfolio: configurations to start with.
         seed: of everything random, at least 0.
+        settings: further arguments that decide what is proposed, plain data.
+
+    Attributes:
+        space: what is searched.
+        settings: plain data; two searchers of one class with equal space and settings propose the same. How many
+            proposals there are to be is left out: a run may be continued to a larger number.
 
     Raises:
         SpaceError: a portfolio entry is not valid in the space.
@@ -60,11 +66,14 @@ class ScheduledSearcher(ABC):
         schedule_for: Callable[[int], Schedule],
         portfolio: Sequence[Config],
         seed: int,
+        settings: Mapping[str, Any],
     ):
+        self.space = space
         self._sampler = ConfigurationSampler(space)
         self._portfolio = Portfolio(portfolio, self._sampler)
         self._schedule = schedule_for(len(self._portfolio))
         self._seed = seed
+        self.settings = {**settings, "seed": seed, "portfolio": [dict(entry) for entry in self._portfolio.entries]}
         self._ledger = Ledger()
 
     def ask(self) -> Proposal | Wait | Done:

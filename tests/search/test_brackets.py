@@ -223,6 +223,16 @@ def test_a_proposal_that_fits_no_slot_is_refused(bracket, rung, budget) -> None:
     assert searcher.ask() == before
 
 
+def test_a_finished_configuration_does_not_enter_a_first_rung() -> None:
+    searcher = Hyperband(flat_space())
+    first = searcher.ask()
+    searcher.tell(Proposed(first))
+    searcher.tell(Finished(first.key, loss=0.1))
+    again = Proposal(0, first.config, 6, resume_from=2, bracket=1, rung=0)
+    with pytest.raises(ValueError, match="0@6"):
+        searcher.tell(Proposed(again))
+
+
 def test_other_budgets_than_the_history_was_made_with_are_refused() -> None:
     lines = simulate(Hyperband(flat_space(), max_budget=50), 5, rng=np.random.default_rng(0))
     with pytest.raises(ValueError, match="0@2"):

@@ -88,13 +88,12 @@ def test_a_configuration_of_another_space_is_refused() -> None:
 
 
 def test_changing_a_proposal_does_not_change_the_searcher() -> None:
-    searcher = Hyperband(flat_space(), min_budget=25, eta=2)
-    proposals = []
-    for _ in range(2):
-        proposals.append(searcher.ask())
-        searcher.tell(Proposed(proposals[-1]))
-    momentum = proposals[0].config["momentum"]
-    proposals[0].config["momentum"] = 99.0
-    for proposal in proposals:
-        searcher.tell(Finished(proposal.key, loss=proposal.config_id))
-    assert searcher.ask().config["momentum"] == momentum
+    searcher = Hyperband(flat_space(), min_budget=12, eta=2)
+    momentum = {}
+    for _ in range(7):  # four, then two of them, then one
+        proposal = searcher.ask()
+        assert proposal.config["momentum"] == momentum.setdefault(proposal.config_id, proposal.config["momentum"])
+        searcher.tell(Proposed(proposal))
+        searcher.tell(Finished(proposal.key, loss=0.1))
+        proposal.config["momentum"] = 99.0
+    assert proposal.budget == 50

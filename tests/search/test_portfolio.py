@@ -29,6 +29,13 @@ def test_the_whole_portfolio_comes_first_at_the_lowest_budget_in_order(make, n: 
     assert all(proposal.origin != "portfolio" for proposal in proposals[n:n_first])
 
 
+def test_only_the_first_bracket_is_enlarged() -> None:
+    searcher = Hyperband(flat_space(), portfolio=portfolio_of(40), max_brackets=5)
+    proposals = proposals_of(simulate(searcher, 1000, n_workers=3, rng=np.random.default_rng(0)))
+    first_rungs = [proposal.bracket for proposal in proposals if proposal.rung == 0]
+    assert [first_rungs.count(bracket) for bracket in range(5)] == [40, 9, 6, 4, 27]
+
+
 def test_a_promoted_entry_keeps_its_origin() -> None:
     portfolio = portfolio_of(4)
     lines = simulate(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from functools import partial
 
 import numpy as np
@@ -64,3 +65,22 @@ def test_searching_leaves_the_global_generator_and_the_space_alone() -> None:
 def test_seeds_differ(kind: str) -> None:
     space = flat_space()
     assert KINDS[kind](space, seed=0).ask() != KINDS[kind](space, seed=1).ask()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_space_and_settings_identify_a_searcher(kind: str) -> None:
+    space = flat_space()
+    searcher = KINDS[kind](space, seed=3, portfolio=[dict(space.get_default_configuration())])
+    assert searcher.space is space
+    assert json.loads(json.dumps(searcher.settings)) == searcher.settings
+    assert searcher.settings == KINDS[kind](space, seed=3, portfolio=searcher.settings["portfolio"]).settings
+    assert searcher.settings != KINDS[kind](space, seed=4, portfolio=searcher.settings["portfolio"]).settings
+    assert searcher.settings != KINDS[kind](space, seed=3).settings
+
+
+def test_a_larger_number_of_proposals_is_the_same_searcher() -> None:
+    space = flat_space()
+    assert Hyperband(space, max_brackets=1).settings == Hyperband(space).settings
+    assert RandomSearch(space, n_configurations=1).settings == RandomSearch(space).settings
+    assert BOHB(space, eta=2).settings != BOHB(space).settings
+    assert BOHB(space, num_samples=8).settings != BOHB(space).settings
