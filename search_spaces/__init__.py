@@ -50,13 +50,24 @@ def load_ranges(name_or_path: str | PathLike[str]) -> dict[str, Any]:
 
 
 def with_edits(ranges: Mapping[str, Any], edits: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of a ranges file with further edits: of one name, bounds and defaults are joined, all else is replaced."""
+    """A copy of a ranges file with further edits.
+
+    Where both edit a name with a mapping, bounds and defaults are joined, the later ones winning, and exclusions add
+    up; otherwise the later edit replaces the earlier one.
+    """
     joined = dict(ranges["edits"])
     for name, edit in edits.items():
-        earlier = joined.pop(name, None)
-        both = isinstance(earlier, Mapping) and isinstance(edit, Mapping)
-        joined[name] = {**earlier, **edit} if both else edit
+        joined[name] = _joined(joined.pop(name, None), edit)
     return {**ranges, "edits": joined}
+
+
+def _joined(earlier: Any, later: Any) -> Any:
+    if not isinstance(earlier, Mapping) or not isinstance(later, Mapping) or "choices" in later:
+        return later
+    both = {**earlier, **later}
+    if "exclude" in earlier and "exclude" in later:
+        both["exclude"] = list(dict.fromkeys([*earlier["exclude"], *later["exclude"]]))
+    return both
 
 
 def load_portfolio(name_or_path: str | PathLike[str]) -> list[Config]:

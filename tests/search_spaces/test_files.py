@@ -88,6 +88,20 @@ def test_with_edits_leaves_the_original_alone():
     assert ranges["edits"] == {"a": {"low": 1}, "b": [1, 2]}
 
 
+@pytest.mark.parametrize(
+    ("later", "expected"),
+    [
+        ({"exclude": ["z", "x"]}, {"exclude": ["x", "y", "z"], "default": "p"}),
+        ({"default": "q"}, {"exclude": ["x", "y"], "default": "q"}),
+        ({"choices": ["x"]}, {"choices": ["x"]}),
+        (["x"], ["x"]),
+    ],
+)
+def test_exclusions_add_up_and_lists_replace(later, expected):
+    ranges = {"format": 1, "edits": {"a": {"exclude": ["x", "y"], "default": "p"}}}
+    assert with_edits(ranges, {"a": later})["edits"]["a"] == expected
+
+
 def test_files_are_found_as_package_resources():
     """A wheel has no repository around it: the loader may only look inside the package."""
     folder = search_spaces.resources.files("search_spaces")
