@@ -11,8 +11,8 @@ from autopytorch_lite.errors import DataError
 from autopytorch_lite.types import Array, FloatArray, IntArray
 
 
-def check_length(values: Any, n_rows: int, name: str) -> None:
-    """Refuse anything that has not one entry per row of X.
+def check_length(values: Any, n_rows: int, name: str, table: str = "X") -> None:
+    """Refuse anything that has not one entry per row of the table.
 
     Raises:
         DataError: another length.
@@ -21,7 +21,7 @@ def check_length(values: Any, n_rows: int, name: str) -> None:
         values = np.atleast_1d(np.asarray(values))
     n_values = len(values)
     if n_values != n_rows:
-        raise DataError(f"{name} must have as many rows as X: X has {n_rows}, {name} has {n_values}.")
+        raise DataError(f"{name} must have as many rows as {table}: {table} has {n_rows}, {name} has {n_values}.")
 
 
 def check_sample_weight(sample_weight: Any, n_rows: int) -> FloatArray:

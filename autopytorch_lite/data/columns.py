@@ -12,7 +12,15 @@ import pandas as pd
 from pandas.api import types as dtypes
 
 from autopytorch_lite.data.datetimes import DateParts, to_wall_clock
-from autopytorch_lite.data.values import Value, find_codes, plain, sorted_values, values_from_json, values_to_json
+from autopytorch_lite.data.values import (
+    Value,
+    factorize,
+    find_codes,
+    plain,
+    sorted_values,
+    values_from_json,
+    values_to_json,
+)
 from autopytorch_lite.errors import DataError
 from autopytorch_lite.types import FloatArray, IntArray
 
@@ -165,7 +173,7 @@ def _infer_categorical(series: pd.Series, facts: dict[str, Any], *, is_wish: boo
         return Column(**facts, categories=levels, ordered=bool(series.cat.ordered))
     if _is_boolean(series):
         return Column(**facts, categories=(False, True))
-    levels_found = sorted_values(_factorize(series)[1])
+    levels_found = sorted_values(factorize(series)[1])
     _refuse_infinite(levels_found, facts["name"])
     n_present = len(series) - facts["n_missing"]
     is_identifier = not is_wish and n_present >= MIN_ROWS_OF_IDENTIFIER and len(levels_found) == n_present
@@ -185,14 +193,6 @@ def _refuse_infinite(levels: tuple[Value, ...], name: str) -> None:
 
 def _infinity_message(name: str) -> str:
     return f"Input X contains infinity in column {name!r}; cells must be finite or missing."
-
-
-def _factorize(series: pd.Series) -> tuple[IntArray, Any]:
-    """Codes (n,), -1 = missing, and the distinct cells; cells that cannot be hashed are taken by their text."""
-    try:
-        return pd.factorize(series)
-    except TypeError:
-        return pd.factorize(series.map(plain, na_action="ignore"))
 
 
 def numeric_cells(series: pd.Series, name: str) -> FloatArray:
@@ -226,6 +226,8 @@ def _to_float(series: pd.Series, name: str) -> FloatArray:
 
 
 def _parse_numbers(series: pd.Series, name: str) -> FloatArray:
+    if series.isna().all():
+        return np.full(len(series), np.nan)
     if dtypes.is_datetime64_any_dtype(series.dtype) or isinstance(series.dtype, pd.PeriodDtype):
         raise DataError(f"Column {name!r} must be numeric; it holds dates ({series.dtype}).")
     cells = series.astype(object)
@@ -255,7 +257,7 @@ def level_codes(series: pd.Series, column: Column) -> IntArray:
     if isinstance(series.dtype, pd.CategoricalDtype):
         codes, distinct = series.cat.codes.to_numpy(), series.cat.categories
     else:
-        codes, distinct = _factorize(series)
+        codes, distinct = factorize(series)
     known = np.append(find_codes(distinct, column.categories, by_text=True), np.int32(-1))
     return known[codes]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.table)
 
-    @property
+    @cached_property
     def info(self) -> DatasetInfo:
         """The facts that components and the space may depend on."""
         is_classification = self.target.task.is_classification
@@ -264,7 +265,7 @@ def _append_validation(
         added = schema.encode(X_val)
     except DataError as error:
         raise DataError(f"X_val does not fit X: {error}") from error
-    check_length(y_val, len(added), "y_val")
+    check_length(y_val, len(added), "y_val", "X_val")
     return (
         EncodedTable(np.vstack([table.numeric, added.numeric]), np.vstack([table.categorical, added.categorical])),
         np.concatenate([y, target.encode(y_val, name="y_val")]),

@@ -110,7 +110,7 @@ def to_wall_clock(series: pd.Series, name: str, timezone: str | None) -> pd.Seri
 
 
 def _parse_dates(series: pd.Series, name: str) -> pd.Series:
-    cells = series.astype(object)
+    cells = series.astype(object).where(series.notna(), None)
     if dtypes.infer_dtype(cells, skipna=True) in ("integer", "floating", "mixed-integer-float", "boolean", "decimal"):
         raise DataError(f"Column {name!r} must hold dates; it holds numbers. Convert it with pandas.to_datetime first.")
     has_zone = _names_zone(cells)

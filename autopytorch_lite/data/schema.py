@@ -201,9 +201,11 @@ def _infer_from_matrix(raw: RawTable) -> tuple[Column, ...]:
 
 
 def _encode_matrix(matrix: Array, used: list[tuple[Column, int]]) -> EncodedTable:
-    numeric = np.asarray(matrix[:, [at for _, at in used]], dtype=np.float64)
-    _refuse_infinite_cells(numeric, tuple(column.name for column, _ in used))
-    return EncodedTable(np.ascontiguousarray(numeric), np.empty((len(matrix), 0), dtype=np.int32))
+    if len(used) < matrix.shape[1]:
+        matrix = np.take(matrix, [at for _, at in used], axis=1)
+    _refuse_infinite_cells(matrix, tuple(column.name for column, _ in used))
+    numeric = np.array(matrix, dtype=np.float64, order="C")
+    return EncodedTable(numeric, np.empty((len(numeric), 0), dtype=np.int32))
 
 
 def _refuse_infinite_cells(matrix: Array, names: tuple[str, ...]) -> None:

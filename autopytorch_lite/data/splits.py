@@ -77,8 +77,9 @@ def make_folds(
 
     Own divisions (the first three) are shuffled and seeded. With groups, no group is on both sides; a holdout is the
     most balanced of 20 draws. Without groups and for classification they are stratified: a class with one row only
-    trains, a class with more has rows on both sides (a holdout grows by a row per class that drew none). Where every
-    class has one row, nothing is stratified. Rows of weight zero only train. Regression is not stratified.
+    trains, a class with more has rows on both sides (a holdout grows by a row per class that drew none). Nothing is
+    stratified where every class has one row, and where the largest has fewer rows than the folds asked for. Rows of
+    weight zero only train. Regression is not stratified.
 
     Args:
         y: class codes, shape (n,), or numbers, shape (n, n_targets).
@@ -96,9 +97,12 @@ def make_folds(
     """
     if not _is_own_rule(resampling):
         return _user_folds(resampling, y, groups, X)
-    if len(y) < MIN_ROWS:
-        raise DataError(f"At least {MIN_ROWS} rows are needed to hold some out for validation, got n_samples={len(y)}.")
     rows = np.arange(len(y)) if sample_weight is None else np.flatnonzero(sample_weight > 0)
+    if len(rows) < MIN_ROWS:
+        raise DataError(
+            f"At least {MIN_ROWS} rows of positive weight are needed to hold some out for validation, got"
+            f" n_samples={len(rows)}."
+        )
     task = _Division(
         codes=y[rows] if is_classification else None,
         groups=None if groups is None else groups[rows],

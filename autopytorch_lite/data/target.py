@@ -14,7 +14,16 @@ from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.multiclass import check_classification_targets
 
 from autopytorch_lite.data.columns import numeric_cells
-from autopytorch_lite.data.values import Value, find_codes, plain, sorted_values, values_from_json, values_to_json
+from autopytorch_lite.data.values import (
+    Value,
+    as_objects,
+    factorize,
+    find_codes,
+    plain,
+    sorted_values,
+    values_from_json,
+    values_to_json,
+)
 from autopytorch_lite.errors import DataError
 from autopytorch_lite.types import Array, FloatArray, IntArray, Task
 
@@ -70,9 +79,7 @@ class TargetSchema:
     def classes(self) -> Array:
         """The original labels, sorted as `numpy.unique` does, shape (n_classes,); empty for regression."""
         if self.dtype == "|O":
-            classes = np.empty(len(self.labels), dtype=object)
-            classes[:] = self.labels
-            return classes
+            return as_objects(self.labels)
         values = [label.to_datetime64() if isinstance(label, pd.Timestamp) else label for label in self.labels]
         return np.array(values, dtype=self.dtype)
 
@@ -241,7 +248,8 @@ def _label_array(series: pd.Series) -> Array:
         return labels
     if labels.dtype.kind == "c":
         raise DataError("Complex data not supported: y holds complex numbers.")
-    return series.astype(object).map(plain).to_numpy(dtype=object) if labels.dtype.kind != "U" else labels
+    codes, distinct = factorize(series)
+    return as_objects([plain(label) for label in distinct])[codes]
 
 
 def _check_discrete(labels: FloatArray) -> None:
@@ -255,10 +263,7 @@ def _distinct(labels: Array) -> Array:
     """Sorted distinct labels; labels of mixed types are sorted by type first."""
     if labels.dtype.kind != "O":
         return np.unique(labels)
-    values = sorted_values(pd.unique(labels))
-    classes = np.empty(len(values), dtype=object)
-    classes[:] = values
-    return classes
+    return as_objects(sorted_values(pd.unique(labels)))
 
 
 def _numbers(y: Any) -> tuple[FloatArray, tuple[str, ...]]:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from autopytorch_lite.types import IntArray
+from autopytorch_lite.types import Array, IntArray
 
 Value: TypeAlias = str | int | float | bool | pd.Timestamp
 """A label or category. Everything else (decimals, tuples, dates, ...) is known by its text."""
@@ -28,6 +28,13 @@ def plain(value: Any) -> Value:
     if isinstance(value, datetime.datetime | np.datetime64):
         return pd.Timestamp(value)
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def as_objects(values: Sequence[Value]) -> Array:
+    """An object array of the values, shape (len(values),)."""
+    objects = np.empty(len(values), dtype=object)
+    objects[:] = values
+    return objects
 
 
 def sorted_values(values: Iterable[Any]) -> tuple[Value, ...]:
@@ -49,6 +56,14 @@ def _order(value: Value) -> tuple[int, Any]:
 def text_of(value: Value) -> str:
     """How a value is written in a text file; whole floats are written as integers."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def factorize(series: pd.Series) -> tuple[IntArray, Any]:
+    """Codes of the cells, shape (n,), -1 = missing, and the distinct cells; what cannot be hashed is known by its text."""
+    try:
+        return pd.factorize(series)
+    except TypeError:
+        return pd.factorize(series.map(plain, na_action="ignore"))
 
 
 def find_codes(values: Iterable[Any], known: Sequence[Value], *, by_text: bool = False) -> IntArray:

@@ -149,7 +149,7 @@ def test_given_validation_rows_are_the_only_fold():
         ({"X_val": frame(2)}, "X_val came without y_val"),
         ({"y_val": LABELS[:2]}, "y_val came without X_val"),
         ({"X_val": frame(2).drop(columns="c"), "y_val": LABELS[:2]}, "X_val does not fit X: X lacks column 'c'"),
-        ({"X_val": frame(2), "y_val": LABELS[:3]}, "y_val must have as many rows as X: X has 2, y_val has 3"),
+        ({"X_val": frame(2), "y_val": LABELS[:3]}, "y_val must have as many rows as X_val: X_val has 2, y_val has 3"),
         ({"X_val": frame(2), "y_val": ["no", "maybe"]}, "y_val holds the label 'maybe'"),
         ({"X_val": frame(2), "y_val": LABELS[:2], "resampling": 5}, "resampling must be 'auto', got 5"),
         ({"sample_weight": np.ones(39)}, "sample_weight must have as many rows as X: X has 40, sample_weight has 39"),

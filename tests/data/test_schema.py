@@ -132,6 +132,14 @@ def test_times_of_another_zone_are_read_from_the_clock_of_training():
         np.testing.assert_array_equal(schema.encode(table).numeric, schema.encode(train).numeric)
 
 
+def test_later_columns_without_values_fit_every_kind():
+    frame = pd.DataFrame({"a": [1.0, 2.0], "b": ["x", "y"], "c": pd.to_datetime(["2020-01-01", "2020-01-02"])})
+    schema = TableSchema.infer(frame)
+    for nothing in (np.nan, None, pd.NA, pd.NaT):
+        table = schema.encode(pd.DataFrame({name: [nothing] for name in "abc"}))
+        assert np.isnan(table.numeric).all() and table.categorical.tolist() == [[-1]]
+
+
 def test_constant_date_keeps_elapsed_days():
     schema, numeric, _ = encode(pd.to_datetime(["2020-01-01"] * 2))
     assert schema.numeric_names == ("a.elapsed_days",)
@@ -161,6 +169,8 @@ def test_user_decides_about_kinds():
     schema = TableSchema.infer(frame, {"zip": "categorical", "n": "numeric", "when": "datetime"})
     assert [column.kind for column in schema.columns] == [CATEGORICAL, NUMERIC, DATETIME]
     assert schema.columns[0].categories == (10115, 80331)
+    moments = TableSchema.infer(pd.DataFrame({"a": DAYS}), {"a": "categorical"})
+    assert through_json(moments) == moments and moments.columns[0].categories[0] == pd.Timestamp("2020-01-01 06:00")
     table = schema.encode(frame)
     np.testing.assert_array_equal(table.numeric[:, 0], [1, 2.5, np.nan])
     np.testing.assert_array_equal(table.numeric[:, 2], [2020, np.nan, 2021])

@@ -41,6 +41,7 @@ def through_json(schema: TargetSchema) -> TargetSchema:
         (pd.array(["b", "a"], dtype="string[pyarrow]"), np.array(["a", "b"], dtype=object)),
         (pd.array([5, 2], dtype="int64[pyarrow]"), np.array([2, 5])),
         (["a", 1, 2.5, "a"], np.array([1, 2.5, "a"], dtype=object)),
+        ([{"k": 1}, "a"], np.array(["a", "{'k': 1}"], dtype=object)),
         (pd.DataFrame({"t": ["b", "a"]}), np.array(["a", "b"], dtype=object)),
         (
             pd.to_datetime(["2021-01-01", "2020-01-01"]).to_numpy(),
@@ -58,7 +59,10 @@ def test_labels_of_any_type_survive_codes_and_json(y, classes):
         assert [type(label) for label in one.classes] == [type(label) for label in classes]
         codes = one.encode(y)
         assert codes.dtype == np.int64 and codes.ndim == 1
-        expected = list(y["t"] if isinstance(y, pd.DataFrame) else y)
+        expected = [
+            label if not isinstance(label, dict) else str(label)
+            for label in (y["t"] if isinstance(y, pd.DataFrame) else y)
+        ]
         assert one.decode(codes).tolist() == np.asarray(expected, dtype=classes.dtype).tolist()
     assert schema.task is (Task.BINARY if len(classes) == 2 else Task.MULTICLASS)
     assert schema.n_outputs == len(classes)
