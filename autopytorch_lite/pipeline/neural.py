@@ -118,18 +118,14 @@ class NeuralLearner(Learner):
         """See `Learner.fit`; what preprocessing learned is read back from the checkpoint, not fitted again."""
         check_budget(budget, settings)
         with _limited_threads(settings.n_threads):
-            preprocessor = TabularPreprocessor(self._steps.preprocessing, self.dataset_info.cardinalities)
-            if resume_from is None:
-                preprocessor.fit(train.table, seed=settings.seed)
-            else:
-                preprocessor.load(resume_from / PREPROCESSOR_FILE)
+            preprocessor = self._fit_preprocessor(train, settings.seed, resume_from)
             targets = None if self.dataset_info.task.is_classification else TargetScale.of(train.y)
-            trainer = self._new_trainer(self._new_network(preprocessor, settings.seed), targets, train.y, settings)
+            train_rows, val_rows = (_tensor_rows(rows, preprocessor, targets) for rows in (train, val))
+            score = _Score(settings.metric, targets)
+            trainer = self._new_trainer(self._new_network(preprocessor, settings.seed), train.y, score, settings)
             if resume_from is not None:
                 trainer.load_checkpoint(resume_from)
-            record = trainer.fit(
-                _tensor_rows(train, preprocessor, targets), _tensor_rows(val, preprocessor, targets), budget
-            )
+            record = trainer.fit(train_rows, val_rows, budget)
         network = trainer.prediction_network()
         self._fitted = _Fitted(preprocessor, targets, network, settings.seed, trainer.precision)
         self._trainer = trainer
@@ -174,6 +170,13 @@ class NeuralLearner(Learner):
             raise not_fitted(self)
         return self._fitted
 
+    def _fit_preprocessor(self, train: Rows, seed: int, resume_from: Path | None) -> TabularPreprocessor:
+        """Fitted on the training rows, or read back from a checkpoint."""
+        preprocessor = TabularPreprocessor(self._steps.preprocessing, self.dataset_info.cardinalities)
+        if resume_from is not None:
+            return preprocessor.load(resume_from / PREPROCESSOR_FILE)
+        return preprocessor.fit(train.table, seed=seed)
+
     def _new_network(self, preprocessor: TabularPreprocessor, seed: int) -> TabularNetwork:
         """The untrained network; the same seed gives the same weights."""
         embedded, info = self._steps.preprocessing.embedded, self.dataset_info
@@ -185,9 +188,7 @@ class NeuralLearner(Learner):
             self._steps.initialization(network)
         return network
 
-    def _new_trainer(
-        self, network: TabularNetwork, targets: TargetScale | None, y: Array, settings: FitSettings
-    ) -> Trainer:
+    def _new_trainer(self, network: TabularNetwork, y: Array, score: _Score, settings: FitSettings) -> Trainer:
         steps = self._steps
         plan = TrainingPlan(
             optimizer=steps.optimizer,
@@ -201,8 +202,8 @@ class NeuralLearner(Learner):
         return Trainer(
             network,
             plan,
-            score=_Score(settings.metric, targets),
-            predict=lambda outputs: _predictions(outputs, targets),
+            score=score,
+            predict=lambda outputs: _predictions(outputs, score.scale),
             seed=settings.seed,
             device=settings.device,
             precision=settings.precision,
@@ -214,10 +215,10 @@ class _Score:
     """The metric's loss in the user's units, for targets as the network sees them."""
 
     metric: Metric
-    targets: TargetScale | None
+    scale: TargetScale | None
 
     def __call__(self, predictions: Array, targets: Array, weights: Array | None = None) -> float:
-        original = targets if self.targets is None else self.targets.restore(targets)
+        original = targets if self.scale is None else self.scale.restore(targets)
         return self.metric.loss(original, predictions, weights)
 
 

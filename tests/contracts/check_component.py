@@ -1,4 +1,4 @@
-"""What every component of a graph must do. `check_values` asks the component alone, `check_fit` a learner it is part of.
+"""What every component of a graph must do: `check_values` asks the component alone, `check_fit` its learner.
 
 Small tables of every kind are in `TABLES`; they have gaps, a constant column, a rare level, a level that only the
 validation rows have, and a column of nothing but gaps.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,12 @@ def make_table(task: Task, n_outputs: int, cardinalities: tuple[int, ...] = (), 
     return Table(info, *parts)
 
 
+def _weighted(table: Table) -> Table:
+    rng = np.random.default_rng(3)
+    train, val = (replace(rows, sample_weight=rng.uniform(0.1, 3.0, len(rows))) for rows in (table.train, table.val))
+    return replace(table, train=train, val=val)
+
+
 def _targets(signal: FloatArray, task: Task, n_outputs: int) -> Any:
     if not task.is_classification:
         return np.column_stack([1000 + 50 * signal * (i + 1) for i in range(n_outputs)])
@@ -65,6 +71,7 @@ TABLES = {
     "multiclass": make_table(Task.MULTICLASS, 3, (4, 12)),
     "binary": make_table(Task.BINARY, 2),
     "regression": make_table(Task.REGRESSION, 2, (4, 12)),
+    "weighted": _weighted(make_table(Task.REGRESSION, 1, (4,))),
 }
 
 
@@ -92,7 +99,9 @@ def config_of(
     if seed is None:
         return walk.default()
     rng = np.random.default_rng(seed)
-    return walk.fill(lambda name, domain: domain.from_unit(float(rng.random())))
+    return walk.fill(
+        lambda name, domain: domain.decode(float(rng.integers(domain.n_choices) if domain.n_choices else rng.random()))
+    )
 
 
 def check_values(component: Component, info: DatasetInfo, n_random: int = 5) -> None:
@@ -121,7 +130,7 @@ def _values(component: Component, info: DatasetInfo, rng: np.random.Generator | 
 
 
 def check_fit(graph: Node, config: Config, table: Table, folder: Path, *, continues: bool = True) -> None:
-    """A learner with it fits quietly, predicts sanely, is saved, and continues from a checkpoint as if never stopped."""
+    """A learner with it fits quietly, predicts sanely, is saved, and continues as if never stopped."""
     learner = build_learner(graph, config, table.info)
     states = _random_states()
     with warnings.catch_warnings():
@@ -153,7 +162,7 @@ def check_predictions(predictions: FloatArray, table: Table) -> None:
 
 def _check_same_loss(outcome: FitOutcome, predictions: FloatArray, table: Table) -> None:
     """The curve is about the predictions (with early stopping, about one of its epochs)."""
-    loss = settings(table.info).metric.loss(table.val.y, predictions)
+    loss = settings(table.info).metric.loss(table.val.y, predictions, table.val.sample_weight)
     assert np.isclose(loss, outcome.curve, rtol=1e-4).any()
 
 
@@ -180,4 +189,10 @@ def _check_continued(
 
 
 def _random_states() -> tuple[Any, ...]:
-    return random.getstate(), str(np.random.get_state()), torch.get_rng_state().numpy().tobytes()
+    return (
+        random.getstate(),
+        str(
+            np.random.get_state()  # noqa: NPY002
+        ),
+        torch.get_rng_state().numpy().tobytes(),
+    )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from autopytorch_lite.errors import DivergedError
 from autopytorch_lite.pipeline.build import default_graph
 from autopytorch_lite.pipeline.graph import Choice, Component, choice_name
 from tests.contracts.check_component import TABLES, check_fit, check_values, config_of, options
@@ -41,7 +42,18 @@ def test_every_option_trains(node: str, option: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("learner", ["neural", "hist_gradient_boosting"])
-@pytest.mark.parametrize("kind", ["binary", "regression"])
+@pytest.mark.parametrize("kind", TABLES)
 def test_every_task_trains(kind: str, learner: str, tmp_path: Path) -> None:
     table = TABLES[kind]
     check_fit(GRAPH, config_of(GRAPH, table.info, {"learner:__choice__": learner}), table, tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("kind", TABLES)
+def test_random_configurations_train(kind: str, seed: int, tmp_path: Path) -> None:
+    table = TABLES[kind]
+    small = {"backbone:shaped_resnet:max_units": {"high": 64}, "learner:__choice__": "neural"}
+    try:
+        check_fit(GRAPH, config_of(GRAPH, table.info, small, seed=seed), table, tmp_path)
+    except DivergedError:
+        pytest.skip("a configuration that diverges says so")

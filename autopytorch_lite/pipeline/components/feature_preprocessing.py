@@ -1,9 +1,9 @@
 """Transformations of the whole dense table, after scaling.
 
-All of them are scikit-learn's. What their cost does not allow is bounded here: kernel methods solve an eigenproblem of
-as many rows as they are fitted on, so they see a seeded sample of the training rows; numbers of components are cut to
-what the rows and columns at hand allow. A table that leaves nothing to transform (one column for a truncated SVD, all
-columns constant) passes unchanged.
+All of them are scikit-learn's. Their cost is bounded here. Above `MAX_ITERATIVE_ROWS` training rows, for kernel PCA
+`MAX_KERNEL_ROWS`, they are fitted on a seeded sample of so many; numbers of components are cut to what the rows and
+columns allow. A table that leaves nothing to transform (one column for a truncated SVD, all columns constant for ICA)
+passes unchanged.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from autopytorch_lite.types import ConfigValue, DatasetInfo, FloatArray
 MAX_KERNEL_ROWS = 1000
 """Rows on which kernel PCA is fitted at most; its eigenproblem grows with their cube."""
 
-MAX_ITERATIVE_ROWS = 20_000
-"""Rows on which ICA and power transformations, which iterate over them, are fitted at most."""
+MAX_ITERATIVE_ROWS = 10_000
+"""Rows on which methods that go over them again and again (SVD, ICA, power transformation) are fitted at most."""
 
 MAX_COMPONENTS = 1000
 """Upper end of the ranges; the code base goes to 2000 (ICA, kernel PCA) and 10000, in minutes and gigabytes."""
@@ -61,7 +61,7 @@ class TruncatedSVDStep(Component):
             n_rows, d = X.shape
             return {"n_components": min(int(values["target_dim"]), d - 1, n_rows)} if d > 1 else None
 
-        return FeatureStep(TruncatedSVD, arguments)
+        return FeatureStep(TruncatedSVD, arguments, MAX_ITERATIVE_ROWS)
 
 
 class PowerTransformerStep(Component):

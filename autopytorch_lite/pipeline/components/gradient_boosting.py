@@ -71,8 +71,7 @@ class HistGradientBoostingLearner(Learner):
         if resume_from is not None:
             self.load_model(resume_from)
         else:
-            # scikit-learn's binning fails on a column without a single value
-            self._present = ~np.isnan(train.table.numeric).all(axis=0)
+            self._present = np.asarray(~np.isnan(train.table.numeric).all(axis=0))
             self._boosters = [self._new_booster(settings.seed) for _ in range(self._n_boosters)]
         n_rounds = self._rounds(budget, settings.max_budget)
         with threadpool_limits(limits=settings.n_threads):
@@ -115,16 +114,20 @@ class HistGradientBoostingLearner(Learner):
         native = [n_levels <= MAX_NATIVE_LEVELS for n_levels in self._info.cardinalities]
         return kind(
             **self._values,
-            categorical_features=np.array([False] * int(self._present.sum()) + native),
+            categorical_features=np.array([False] * self._info.n_numeric + native),
             early_stopping=False,
             warm_start=True,
             random_state=seed % 2**32,
         )
 
     def _features(self, table: EncodedTable) -> FloatArray:
-        """Numeric columns, then level codes, float64 (n, d); NaN is missing in both."""
+        """Numeric columns, then level codes, float64 (n, d); NaN is missing in both.
+
+        A column without a single training value is zero, because scikit-learn's binning needs one.
+        """
+        numeric = np.where(self._present, table.numeric, 0.0)
         codes = np.where(table.categorical < 0, np.nan, table.categorical)
-        return np.hstack([table.numeric[:, self._present], codes])
+        return np.hstack([numeric, codes])
 
     def _targets(self, y: Array) -> list[Array]:
         """What each booster learns, shape (n,) each."""

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from autopytorch_lite.errors import BudgetError
+from autopytorch_lite.pipeline.build import build_learner, default_graph
+from autopytorch_lite.pipeline.components.losses import CrossEntropy, Huber, WeightedCrossEntropy
+from autopytorch_lite.pipeline.learner import Learner
+from autopytorch_lite.types import DatasetInfo, Task
+from tests.contracts.check_component import TABLES, Table, config_of, make_table, settings
+
+GRAPH = default_graph()
+NOISY = {
+    "backbone:__choice__": "shaped_resnet",
+    "backbone:shaped_resnet:use_dropout": True,
+    "backbone:shaped_resnet:use_shake_shake": True,
+    "backbone:shaped_resnet:use_shake_drop": True,
+    "batch_technique:__choice__": "mixup",
+    "embedding:__choice__": "learned",
+    "batching:minibatch:batch_size": 16,
+}
+"""Everything that draws random numbers while training."""
+
+
+def learner_of(table: Table, edits: dict[str, Any] | None = None) -> Learner:
+    return build_learner(
+        GRAPH, config_of(GRAPH, table.info, {"learner:__choice__": "neural"} | (edits or {})), table.info
+    )
+
+
+def test_five_epochs_continued_to_fifteen_equal_fifteen(tmp_path: Path) -> None:
+    table = TABLES["multiclass"]
+    of_run = settings(table.info, max_budget=15)
+    straight, first, second = (learner_of(table, NOISY) for _ in range(3))
+    whole = straight.fit(table.train, table.val, budget=15, settings=of_run)
+    first.fit(table.train, table.val, budget=5, settings=of_run)
+    first.save_checkpoint(tmp_path)
+    continued = second.fit(table.train, table.val, budget=15, settings=of_run, resume_from=tmp_path)
+    assert continued.curve == whole.curve
+    assert len(whole.curve) == 15
+    np.testing.assert_array_equal(second.predict(table.val.table), straight.predict(table.val.table))
+
+
+def test_the_schedule_is_laid_out_for_the_largest_budget() -> None:
+    table = TABLES["multiclass"]
+    rates = []
+    for budget in (2, 6):
+        outcome = learner_of(table).fit(
+            table.train, table.val, budget=budget, settings=settings(table.info, max_budget=6)
+        )
+        rates.append(outcome.curves["learning_rate"])
+    assert rates[0] == rates[1][:2]
+    assert rates[1][5] < 0.1 * rates[1][0]
+
+
+def test_t_max_of_a_ranges_file_counts() -> None:
+    table = TABLES["multiclass"]
+    learner = learner_of(table, {"lr_schedule:cosine_annealing:T_max": 2})
+    outcome = learner.fit(table.train, table.val, budget=4, settings=settings(table.info, max_budget=4))
+    assert outcome.curves["learning_rate"][2] == pytest.approx(1e-8)
+
+
+def test_learns() -> None:
+    table = make_table(Task.BINARY, 2, (4,), n_rows=300)
+    outcome = learner_of(table, {"batching:minibatch:batch_size": 16}).fit(
+        table.train, table.val, budget=10, settings=settings(table.info, max_budget=10)
+    )
+    assert outcome.curve[-1] < 0.4  # guessing costs 0.69
+
+
+def test_seeds_differ() -> None:
+    table = TABLES["regression"]
+    predictions = []
+    for seed in (1, 1, 2):
+        learner = learner_of(table)
+        learner.fit(table.train, table.val, budget=1, settings=settings(table.info, seed=seed))
+        predictions.append(learner.predict(table.val.table))
+    np.testing.assert_array_equal(predictions[0], predictions[1])
+    assert not np.array_equal(predictions[0], predictions[2])
+
+
+def test_validation_targets_are_only_scored() -> None:
+    """Class weights, target scales and networks come from training rows alone."""
+    for kind in ("multiclass", "regression"):
+        table = TABLES[kind]
+        edits = {"loss:__choice__": "cross_entropy_weighted"} if kind == "multiclass" else {}
+        other = replace(table.val, y=table.val.y[::-1].copy())
+        predictions = []
+        for val in (table.val, other):
+            learner = learner_of(table, edits)
+            learner.fit(table.train, val, budget=2, settings=settings(table.info))
+            predictions.append(learner.predict(table.val.table))
+        np.testing.assert_array_equal(*predictions)
+
+
+def test_class_weights_balance_the_training_rows() -> None:
+    info = DatasetInfo(Task.MULTICLASS, 10, 1, (), 3, (8, 1, 1))
+    targets = torch.tensor([0, 0, 0, 1])
+    outputs = torch.zeros(4, 3)
+    plain = CrossEntropy().build({}, info)(targets.numpy())(outputs, targets)
+    weighted = WeightedCrossEntropy().build({}, info)(targets.numpy())(outputs, targets)
+    np.testing.assert_allclose(weighted / plain, [4 / 9, 4 / 9, 4 / 9, 4 / 3], rtol=1e-6)
+
+
+def test_huber_is_linear_beyond_delta() -> None:
+    info = DatasetInfo(Task.REGRESSION, 10, 1, (), 1)
+    loss = Huber().build({"delta": 1.0}, info)(np.zeros(1))
+    losses = loss(torch.tensor([[0.5], [3.0], [4.0]]), torch.zeros(3, 1))
+    np.testing.assert_allclose(losses, [0.125, 2.5, 3.5])
+
+
+def test_predictions_of_huge_targets_are_in_their_units() -> None:
+    table = TABLES["regression"]
+    train, val = (replace(rows, y=rows.y * 1e9) for rows in (table.train, table.val))
+    learner = learner_of(table)
+    learner.fit(train, val, budget=1, settings=settings(table.info))
+    assert abs(learner.predict(val.table).mean() / train.y.mean() - 1) < 0.5
+
+
+def test_threads_are_put_back() -> None:
+    before = torch.get_num_threads()
+    table = TABLES["binary"]
+    learner_of(table).fit(table.train, table.val, budget=1, settings=replace(settings(table.info), n_threads=2))
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("budget", [0, 4])
+@pytest.mark.parametrize("learner", ["neural", "hist_gradient_boosting"])
+def test_budgets_out_of_range_are_refused(learner: str, budget: int) -> None:
+    table = TABLES["binary"]
+    with pytest.raises(BudgetError, match=str(budget)):
+        learner_of(table, {"learner:__choice__": learner}).fit(
+            table.train, table.val, budget=budget, settings=settings(table.info, max_budget=3)
+        )
+
+
+def test_early_stopping_is_told() -> None:
+    table = TABLES["multiclass"]
+    edits = {
+        "early_stopping:__choice__": "patience",
+        "early_stopping:patience:patience": 3,
+        "optimizer:adam:learning_rate": 0.1,
+    }
+    outcome = learner_of(table, edits).fit(
+        table.train, table.val, budget=40, settings=settings(table.info, max_budget=40)
+    )
+    assert outcome.info["stopped_early"]
+    assert outcome.n_epochs == len(outcome.curve) == outcome.info["best_epoch"] + 3 < 40
+
+
+@pytest.mark.gpu
+def test_trains_on_a_gpu_and_loads_on_a_cpu(tmp_path: Path) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    table = TABLES["multiclass"]
+    learner = learner_of(table, NOISY)
+    learner.fit(table.train, table.val, budget=3, settings=replace(settings(table.info), device="cuda"))
+    predictions = learner.predict(table.val.table)
+    learner.save(tmp_path)
+    loaded = learner_of(table, NOISY)
+    loaded.load(tmp_path)
+    np.testing.assert_allclose(loaded.predict(table.val.table), predictions, atol=1e-4)
