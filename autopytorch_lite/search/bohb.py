@@ -43,9 +43,9 @@ class _ModelSettings:
 class BOHB(ScheduledSearcher):
     """Hyperband with a pair of kernel densities, "model" being the origin of what they propose.
 
-    A model needs twice `min_points_in_model` finished trials at one budget, at least half of that number successful. The best
-    `top_n_percent` (at least `min_points_in_model`) make the good density, all others, failures included, the bad one.
-    Of several budgets the largest that has a model counts.
+    A model needs twice `min_points_in_model` finished trials at one budget, half as many successful. The
+    best `top_n_percent` (at least `min_points_in_model`) make the good density, all others, failures included, the bad
+    one. Of several budgets the largest that has a model counts.
 
     A random configuration is proposed, its origin being "random", until there is a model, in a share `random_fraction`
     of proposals, where the model offers one that was proposed before, and where it offers only forbidden ones.
