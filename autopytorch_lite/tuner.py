@@ -188,8 +188,7 @@ class _Loop:
             except KeyboardInterrupt:
                 interrupts.requested = True
             finally:
-                for line in self._executor.cancel_all():
-                    self._record(line)
+                self._take_in(self._executor.cancel_all())
             self._emit(EventKind.END, facts={"interrupted": interrupts.requested})
         return TuneResult(tuple(self._lines), self._elapsed_s(), interrupts.requested)
 
@@ -207,8 +206,7 @@ class _Loop:
             return False
         with interrupts.allowed():
             ended = self._executor.wait(self._timeout_s(limits))
-        for line in ended:
-            self._record(line)
+        self._take_in(ended)
         return True
 
     def _fill(self, limits: _Limits) -> None:
@@ -244,16 +242,20 @@ class _Loop:
         if proposal.resume_from is not None:
             self._emit(EventKind.PROMOTION, proposal)
 
-    def _record(self, line: Finished) -> None:
-        """Keep the outcome first, then act on it."""
+    def _take_in(self, ended: Sequence[Finished]) -> None:
+        """Keep all outcomes before anyone hears of the first, so that a callback's error loses none."""
+        for line in [self._keep(line) for line in ended]:
+            self._emit(EventKind.EVALUATION_END, self._proposals[line.key], line)
+            self._update_incumbent(self._proposals[line.key], line)
+
+    def _keep(self, line: Finished) -> Finished:
         line = replace(line, started_s=self._running.pop(line.key), finished_s=self._elapsed_s())
         self._append(line)
         proposal = self._proposals[line.key]
         if line.ok and proposal.resume_from is not None:
             self._files.drop_checkpoint(TrialKey(proposal.config_id, proposal.resume_from))
         self._n_finished += line.status is not Status.CANCELLED
-        self._emit(EventKind.EVALUATION_END, proposal, line)
-        self._update_incumbent(proposal, line)
+        return line
 
     def _append(self, line: Line) -> None:
         self._store.append(line)
@@ -261,11 +263,11 @@ class _Loop:
         self._searcher.tell(line)
 
     def _update_incumbent(self, proposal: Proposal, line: Finished) -> None:
-        if not line.ok:
+        if line.loss is None:
             return
-        best = incumbent(self._lines)
-        if best != self._incumbent:
-            self._incumbent = best
+        candidate = Incumbent(proposal.config_id, proposal.config, proposal.budget, line.loss)
+        if self._incumbent is None or candidate.rank < self._incumbent.rank:
+            self._incumbent = candidate
             self._emit(EventKind.NEW_INCUMBENT, proposal, line)
 
     def _elapsed_s(self) -> float:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
+import loky
 import psutil
 
 from autopytorch_lite.errors import BudgetError
@@ -26,41 +27,39 @@ THREAD_VARIABLES = (
 
 
 def available_cores() -> int:
-    """Cores this process may use: the machine's, less what processor affinity and control groups (1 and 2) withhold."""
-    try:
-        n_cores = len(os.sched_getaffinity(0))
-    except AttributeError:
-        n_cores = os.cpu_count() or 1
-    quota = cgroup_cores(_CGROUP)
-    return max(1, n_cores if quota is None else min(n_cores, int(quota)))
+    """Cores this process may use: the machine's, less what processor affinity and control groups (1 and 2) withhold.
+
+    The environment variable LOKY_MAX_CPU_COUNT lowers it further.
+    """
+    return loky.cpu_count()
 
 
-def cgroup_cores(root: Path) -> float | None:
-    """Cores that the control group mounted at `root` grants; None without a limit."""
-    for quota_file, period_file in (("cpu.max", "cpu.max"), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
-        try:
-            quota = (root / quota_file).read_text().split()[0]
-            period = (root / period_file).read_text().split()[-1]
-        except (OSError, IndexError):
-            continue
-        return None if quota in ("max", "-1") else float(quota) / float(period)
-    return None
+def available_memory_mb(cgroup: Path = _CGROUP) -> float:
+    """Megabytes of memory this process may use at most: the machine's, or less if its control group grants less."""
+    granted = [psutil.virtual_memory().total / _MEGABYTE]
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):  # absent, or the word "max"
+            granted.append(int((cgroup / name).read_text()) / _MEGABYTE)
+    return min(granted)
 
 
 def resolve_n_jobs(n_jobs: int | None) -> int:
-    """Number of workers: None and -1 mean every available core, -2 all but one, and so on; at most twice the cores.
+    """Number of workers.
+
+    A positive number is taken as it is; -1 means every available core, -2 all but one, and so on; None means every
+    available core, but no more workers than there are gigabytes of memory.
 
     Raises:
         BudgetError: `n_jobs` is 0 or not an integer.
     """
     n_cores = available_cores()
     if n_jobs is None:
-        return n_cores
+        return max(1, min(n_cores, int(available_memory_mb() / 1024)))
     if isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs == 0:
         raise BudgetError(
             f"n_jobs must be None, a positive number of workers, or negative (-1: all cores), got {n_jobs!r}."
         )
-    return max(1, n_cores + 1 + n_jobs) if n_jobs < 0 else min(n_jobs, 2 * n_cores)
+    return max(1, n_cores + 1 + n_jobs) if n_jobs < 0 else n_jobs
 
 
 def thread_environment(n_threads: int) -> dict[str, str]:

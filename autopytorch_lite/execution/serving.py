@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import gc
 import os
 import signal
@@ -86,9 +87,18 @@ class _ObjectiveCache:
         return self._objective
 
 
-def serve(connection: Connection, parent_pid: int, quiet: bool) -> None:
-    """Main function of a worker process; returns when the connection is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def serve(connection: Connection, crash_report: Connection, parent_pid: int, quiet: bool) -> None:
+    """Main function of a worker process; returns when the connection is closed.
+
+    Args:
+        connection: tasks come in, answers go out.
+        crash_report: where Python writes its stack when compiled code crashes.
+        parent_pid: the process ends when this one does.
+        quiet: discard what is printed.
+    """
+    _ignore_interrupts()
+    if os.name == "posix":
+        faulthandler.enable(crash_report.fileno(), all_threads=False)
     _end_with_parent(parent_pid)
     if quiet:
         _silence()
@@ -100,7 +110,7 @@ def serve(connection: Connection, parent_pid: int, quiet: bool) -> None:
                 _answer(connection, order, cache)
             else:
                 cache.forget()
-            gc.collect()
+            _release_memory()
 
 
 def _answer(connection: Connection, task: Task, cache: _ObjectiveCache) -> None:
@@ -126,6 +136,21 @@ def _raising(error: BaseException) -> Objective:
 
 def _exit_for_memory() -> None:
     os._exit(EXIT_MEMORY)
+
+
+def _ignore_interrupts() -> None:
+    """Leave Ctrl-C to the parent, which started this process with the signal blocked."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _release_memory() -> None:
+    """Let other workers have what the last evaluation took, on the device too."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 def _end_with_parent(parent_pid: int) -> None:

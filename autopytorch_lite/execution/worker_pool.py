@@ -22,6 +22,8 @@ from autopytorch_lite.execution.serving import Forget, Started, Task, serve
 
 IDLE_S = 60.0
 """Seconds after which a worker that no search uses is ended."""
+_MAX_REPORT_BYTES = 2**16
+_MAX_EXIT_S = 0.2
 
 
 class WorkerProcess:
@@ -29,21 +31,30 @@ class WorkerProcess:
 
     It is started by executing Python anew (never by fork), does not import the caller's main module, and ends when
     its parent does.
+
+    Attributes:
+        connection: tasks go out, answers come in.
+        digest: of the objective that the process holds; empty if none.
+        crash_report: what Python wrote when compiled code crashed; empty if it did not, or still runs.
+        idle_since_s: moment, on the monotonic clock, since when no search has used the process.
     """
 
     def __init__(self, n_threads: int, quiet: bool):
         context = get_context("loky")
         self.connection, theirs = context.Pipe()
+        self._crash_report, report_to = context.Pipe(duplex=False)
         self._process = context.Process(
             target=serve,
-            args=(theirs, os.getpid(), quiet),
+            args=(theirs, report_to, os.getpid(), quiet),
             name="autopytorch-lite-worker",
             env=thread_environment(n_threads),
         )
         with _interrupts_blocked():
             self._process.start()
         theirs.close()
+        report_to.close()
         self.digest = ""
+        self.crash_report = ""
         self.idle_since_s = time.monotonic()
 
     @property
@@ -102,13 +113,22 @@ class WorkerProcess:
                     victim.kill()
 
     def end(self) -> int | None:
-        """Make sure that the process is gone; its exit status, negative for a signal."""
-        self._process.join(timeout=0.2)
-        if self._process.exitcode is None:
-            self.kill()
-            self._process.join(timeout=10.0)
+        """Make sure that the process is gone; its exit status, negative for a signal. `crash_report` is set."""
+        deadline_s = time.monotonic() + _MAX_EXIT_S
+        while self._process.exitcode is None and time.monotonic() < deadline_s:
+            time.sleep(0.005)
+        self.kill()
+        self._process.join()
+        if not self._crash_report.closed:
+            self.crash_report = self._read_crash_report()
         self.connection.close()
         return self._process.exitcode
+
+    def _read_crash_report(self) -> str:
+        with self._crash_report:
+            if os.name != "posix" or not self._crash_report.poll():
+                return ""
+            return os.read(self._crash_report.fileno(), _MAX_REPORT_BYTES).decode(errors="replace")
 
 
 class _WarmWorkers:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import wait as wait_for_connections
 from pathlib import Path
 
 import cloudpickle
 
+from autopytorch_lite.errors import BudgetError
 from autopytorch_lite.execution.base import Objective
 from autopytorch_lite.execution.evaluate import failed, run_objective
 from autopytorch_lite.execution.serving import EXIT_MEMORY, Started, Task
@@ -90,6 +92,7 @@ class _Running:
     submitted_s: float
     started_s: float | None = None
     baseline_mb: float = 0.0
+    is_second_try: bool = False
 
     def seconds(self) -> float:
         return 0.0 if self.started_s is None else time.monotonic() - self.started_s
@@ -121,6 +124,7 @@ class ProcessExecutor:
 
     Raises:
         TypeError: the objective cannot be pickled.
+        BudgetError: there is no worker.
     """
 
     def __init__(
@@ -134,6 +138,8 @@ class ProcessExecutor:
         trial_time_limit_s: float | None = None,
         quiet: bool = True,
     ):
+        if n_workers < 1:
+            raise BudgetError(f"There must be at least one worker, got {n_workers=}.")
         self._payload = _pickled(objective)
         self._digest = hashlib.sha256(self._payload).hexdigest()
         self._files_root = Path(files_root)
@@ -202,7 +208,8 @@ class ProcessExecutor:
             process.send(task, self._payload)
         except OSError:
             process = self._replace(process)
-            process.send(task, self._payload)
+            with contextlib.suppress(OSError):  # `wait` finds it dead and says so
+                process.send(task, self._payload)
         return process
 
     def _replace(self, process: WorkerProcess | None) -> WorkerProcess:
@@ -237,11 +244,16 @@ class ProcessExecutor:
         assert isinstance(line, Finished), "workers answer with finished evaluations"
         return line
 
-    def _died(self, running: _Running) -> Finished:
+    def _died(self, running: _Running) -> Finished | None:
         exit_status = running.process.end()
+        if running.started_s is None and not running.is_second_try:  # killed while idle: not the fault of this trial
+            running.process = self._give_task(running.number, running.proposal, None)
+            running.submitted_s, running.is_second_try = time.monotonic(), True
+            return None
         if exit_status == EXIT_MEMORY:
             return self._lost(running, Status.MEMORY, self._memory_text())
-        return self._lost(running, Status.CRASHED, _describe_exit(exit_status, running.started_s is not None))
+        line = self._lost(running, Status.CRASHED, _describe_exit(exit_status, running.started_s is not None))
+        return replace(line, traceback=running.process.crash_report)
 
     def _timed_out(self, running: _Running) -> Finished:
         if running.started_s is None:
@@ -284,7 +296,14 @@ def _pickled(objective: Objective) -> bytes:
 def _describe_exit(exit_status: int | None, has_started: bool) -> str:
     when = "before it returned a result" if has_started else "while it started"
     if exit_status is not None and exit_status < 0:
-        name = signal.Signals(-exit_status).name
+        name = _signal_name(-exit_status)
         hint = " (the system may have run out of memory)" if name == "SIGKILL" else ""
         return f"The worker was ended by signal {name} {when}{hint}."
     return f"The worker ended with exit status {exit_status} {when}."
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)

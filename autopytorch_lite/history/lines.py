@@ -15,7 +15,7 @@ import numpy as np
 from autopytorch_lite.history.trial import Finished, Line, Proposed, line_from_json
 
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-_TIMING_INFO = ("peak_memory_mb", "device")
+_MEASURED_INFO = ("peak_memory_mb", "seconds")
 
 
 def to_plain(value: Any) -> Any:
@@ -67,14 +67,14 @@ def load_line(text: str | bytes) -> Line:
 
 
 def comparable(line: Line) -> dict[str, Any]:
-    """The line as plain data without what differs between two runs of the same search: clocks, worker and memory."""
+    """The line as plain data without what differs between two runs of the same search: clocks, memory, worker."""
     data = to_plain(line.to_json())
     if isinstance(line, Proposed):
         return data
     for name in ("seconds", "started_s", "finished_s", "worker", "traceback"):
         del data[name]
     data["curves"].pop("seconds", None)
-    data["info"] = {name: value for name, value in data["info"].items() if name not in _TIMING_INFO}
+    data["info"] = {name: value for name, value in data["info"].items() if name not in _MEASURED_INFO}
     return data
 
 

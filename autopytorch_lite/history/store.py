@@ -170,7 +170,7 @@ class HistoryStore:
             text = dump_line(line)
         except (TypeError, ValueError) as error:
             raise HistoryError(f"Trial {line.key} cannot be written to {self.directory.history}: {error}") from error
-        self._file.write(text.encode() + b"\n")
+        _write_whole(self._file, text.encode() + b"\n")
         if self._fsync:
             os.fsync(self._file.fileno())
 
@@ -257,6 +257,17 @@ def _parse(content: bytes, path: Path) -> tuple[list[Line], int]:
             ) from error
         n_good += len(text)
     return lines, n_good
+
+
+def _write_whole(file: BinaryIO, content: bytes) -> None:
+    """Append everything or, if the disk is full, nothing."""
+    end = file.seek(0, os.SEEK_END)
+    try:
+        while content:
+            content = content[file.write(content) :]
+    except OSError:
+        file.truncate(end)
+        raise
 
 
 def _open_repaired(path: Path) -> BinaryIO:

@@ -19,6 +19,11 @@ class Incumbent:
     budget: int
     loss: float
 
+    @property
+    def rank(self) -> tuple[int, float, int]:
+        """Smaller is better."""
+        return -self.budget, self.loss, self.config_id
+
 
 def closed(lines: Iterable[Line]) -> list[Finished]:
     """Finished evaluations in order of their end, cancelled ones aside."""
@@ -45,11 +50,13 @@ def elapsed_s(lines: Iterable[Line]) -> float:
 def incumbent(lines: Iterable[Line]) -> Incumbent | None:
     """The best trial so far, None before the first success."""
     lines = list(lines)
-    finished = [line for line in lines if isinstance(line, Finished) and line.ok and line.loss is not None]
-    best = min(finished, key=lambda line: (-line.key.budget, line.loss, line.key.config_id), default=None)
-    if best is None or best.loss is None:
-        return None
-    return Incumbent(best.key.config_id, proposals(lines)[best.key].config, best.key.budget, best.loss)
+    by_key = proposals(lines)
+    candidates = [
+        Incumbent(line.key.config_id, by_key[line.key].config, line.key.budget, line.loss)
+        for line in lines
+        if isinstance(line, Finished) and line.ok and line.loss is not None
+    ]
+    return min(candidates, key=lambda candidate: candidate.rank, default=None)
 
 
 def failure_summary(lines: Iterable[Line], *, n_tracebacks: int = 3) -> str:
