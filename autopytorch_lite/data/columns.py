@@ -161,7 +161,7 @@ def _numpy_backed(series: pd.Series) -> pd.Series:
     if isinstance(series.dtype, pd.SparseDtype):
         return pd.Series(np.asarray(series), index=series.index)
     if isinstance(series.dtype, pd.ArrowDtype) and series.dtype.kind not in "iufbU":
-        return series.astype(object)
+        return series.astype(object).where(series.notna(), None)
     return series
 
 

@@ -190,15 +190,19 @@ class _Division:
             raise DataError(f"The number of folds must be from 2 to the {self.n_rows} rows, got resampling={n_folds}.")
         if self.groups is not None:
             self._check_groups(n_folds)
-            splitter = GroupKFold if self.codes is None else StratifiedGroupKFold
+            splitter = StratifiedGroupKFold if self._can_stratify(n_folds) else GroupKFold
             parts = self._split(splitter(n_folds, shuffle=True, random_state=self.seed))
             return [part for part in parts if len(part[0]) and len(part[1])]
-        if self.codes is None or np.bincount(self.codes).max() < n_folds:
-            return self._split(KFold(n_folds, shuffle=True, random_state=self.seed))
-        return self._stratified_folds(n_folds, np.bincount(self.codes)[self.codes] > 1)
+        if self._can_stratify(n_folds):
+            return self._stratified_folds(n_folds)
+        return self._split(KFold(n_folds, shuffle=True, random_state=self.seed))
 
-    def _stratified_folds(self, n_folds: int, several: BoolArray) -> list[Part]:
+    def _can_stratify(self, n_folds: int) -> bool:
+        return self.codes is not None and int(np.bincount(self.codes).max()) >= n_folds
+
+    def _stratified_folds(self, n_folds: int) -> list[Part]:
         assert self.codes is not None
+        several = np.bincount(self.codes)[self.codes] > 1
         rows, single = np.flatnonzero(several), np.flatnonzero(~several)
         part = _Division(self.codes[rows], None, len(rows), self.seed)
         folds = part._split(StratifiedKFold(n_folds, shuffle=True, random_state=self.seed))

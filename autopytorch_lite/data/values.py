@@ -59,7 +59,7 @@ def text_of(value: Value) -> str:
 
 
 def factorize(series: pd.Series) -> tuple[IntArray, Any]:
-    """Codes of the cells, shape (n,), -1 = missing, and the distinct cells; what cannot be hashed is known by its text."""
+    """Codes of the cells, shape (n,), -1 = missing, and the distinct cells; where one cannot be hashed, their texts."""
     try:
         return pd.factorize(series)
     except TypeError:

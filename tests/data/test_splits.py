@@ -129,6 +129,12 @@ def test_no_group_is_on_both_sides(rows, resampling, is_classification):
         assert len(fold.train_idx) + len(fold.val_idx) == len(y)
 
 
+def test_groups_with_classes_too_small_to_stratify():
+    """Used to end in scikit-learn's error about members of each class."""
+    folds = folds_of(np.array([0, 0, 1, 1, 2, 2]), groups=np.array([0, 2, 0, 0, 0, 1]))
+    assert [fold.val_idx.tolist() for fold in folds if 5 in fold.val_idx] == [[5]]
+
+
 def test_grouped_holdout_is_more_balanced_than_one_draw():
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(60), rng.integers(5, 80, 60))

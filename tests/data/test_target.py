@@ -41,10 +41,10 @@ def through_json(schema: TargetSchema) -> TargetSchema:
         (pd.array(["b", "a"], dtype="string[pyarrow]"), np.array(["a", "b"], dtype=object)),
         (pd.array([5, 2], dtype="int64[pyarrow]"), np.array([2, 5])),
         (["a", 1, 2.5, "a"], np.array([1, 2.5, "a"], dtype=object)),
-        ([{"k": 1}, "a"], np.array(["a", "{'k': 1}"], dtype=object)),
+        (pd.Series([{"k": 1}, "a"]), np.array(["a", "{'k': 1}"], dtype=object)),
         (pd.DataFrame({"t": ["b", "a"]}), np.array(["a", "b"], dtype=object)),
         (
-            pd.to_datetime(["2021-01-01", "2020-01-01"]).to_numpy(),
+            np.array(["2021-01-01", "2020-01-01"], dtype="datetime64[us]"),
             np.array(["2020-01-01", "2021-01-01"], dtype="datetime64[us]"),
         ),
     ],
