@@ -19,10 +19,12 @@ class Recording:
 
     def __init__(self):
         self.batches = []
+        self.draws = []
 
     def __call__(self, network, batch, row_loss, rng):
         assert network.training
         self.batches.append(batch)
+        self.draws.append(torch.rand(1).item())
         return Standard()(network, batch, row_loss, rng)
 
 
@@ -78,6 +80,18 @@ def test_each_epoch_sees_whole_batches_of_different_rows(table, make_trainer):
     ]
     assert all(len(epoch.unique()) == 48 for epoch in epochs)
     assert not torch.equal(*epochs)
+
+
+def test_every_step_draws_other_random_numbers(table, make_trainer):
+    technique = Recording()
+    make_trainer(batch_technique=technique).fit(*table, 3)
+    assert len(set(technique.draws)) == len(technique.draws) == 9
+
+
+def test_a_network_in_evaluation_mode_is_trained_in_training_mode(table, network, make_trainer):
+    technique = Recording()  # checks the mode
+    make_trainer(network().eval(), batch_technique=technique).fit(*table, 1)
+    assert technique.batches
 
 
 @pytest.mark.parametrize("batch_size", [60, 500])
