@@ -13,7 +13,6 @@ SAFE_TYPES = (
     "numpy.dtype",
     "functools.partial",  # of functions that are trusted themselves, as the next one
     "sklearn.utils.validation.check_array",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
 )
 """What scikit-learn's estimators hold beyond what skops trusts by itself."""
 

@@ -15,6 +15,7 @@ from autopytorch_lite.data.schema import EncodedTable
 from autopytorch_lite.pipeline.graph import Component, Float, Hyperparameter, Int
 from autopytorch_lite.pipeline.learner import FitOutcome, FitSettings, Learner, Rows, check_budget, not_fitted
 from autopytorch_lite.pipeline.serialize import dump_objects, load_objects
+from autopytorch_lite.pipeline.trees import pack, unpack
 from autopytorch_lite.types import Array, ConfigValue, DatasetInfo, FloatArray
 
 MAX_NATIVE_LEVELS = 255
@@ -94,12 +95,13 @@ class HistGradientBoostingLearner(Learner):
         """See `Learner.save_model`."""
         if not self._boosters:
             raise not_fitted(self)
-        dump_objects(folder / FILE, {"boosters": self._boosters, "present": self._present})
+        boosters = [pack(booster) for booster in self._boosters]
+        dump_objects(folder / FILE, {"boosters": boosters, "present": self._present})
 
     def load_model(self, folder: Path) -> None:
         """See `Learner.load_model`."""
         parts = load_objects(folder / FILE)
-        self._boosters, self._present = parts["boosters"], parts["present"]
+        self._boosters, self._present = [unpack(packed) for packed in parts["boosters"]], parts["present"]
 
     def save_checkpoint(self, folder: Path) -> None:
         """The trees are all that continuing needs."""
