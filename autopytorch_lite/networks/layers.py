@@ -73,7 +73,7 @@ class ShakeShake(nn.Module):
     While training, a is uniform in [0, 1) and drawn anew for each batch, and the gradient is split with an
     independent b. In evaluation a = 1/2.
 
-    Source: Gastaldi, 2017, Shake-Shake regularization, section 1; one draw per batch.
+    Source: Gastaldi, 2017, Shake-Shake regularization; one draw per batch.
     """
 
     def __init__(self, first: nn.Module, second: nn.Module):
@@ -97,8 +97,7 @@ class ShakeDrop(nn.Module):
     with an independent b, uniform in [0, 1), in place of a; all are drawn anew for each batch. In evaluation the
     factor is its expectation, `survival`.
 
-    Source: Yamada, Iwamura, Akiba, Kise, 2019, ShakeDrop regularization, equation 6 and the ranges of section 4; one
-    draw per batch.
+    Source: Yamada, Iwamura, Akiba, Kise, 2019, ShakeDrop regularization for deep residual learning; one draw per batch.
     """
 
     def __init__(self, survival: float):
