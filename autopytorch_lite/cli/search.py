@@ -210,7 +210,11 @@ def _finish(
         _write_holdout(run_dir, plan, split, metrics)
     report_path = estimator.report()
     print_run(run_dir, BOARD_ROWS)
-    click.echo(f"Report: {report_path}")
+    click.echo(f"\nReport: {report_path}")
+    if estimator.verbose:
+        click.echo(
+            f"Go on with: autopytorch-lite predict {run_dir} TABLE, or autopytorch-lite resume {run_dir}", err=True
+        )
 
 
 @click.command()

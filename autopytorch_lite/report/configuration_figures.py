@@ -9,7 +9,7 @@ import numpy as np
 
 from autopytorch_lite.history.summary import proposals
 from autopytorch_lite.history.trial import Finished, Proposal, TrialKey
-from autopytorch_lite.report.importance import rank_hyperparameters
+from autopytorch_lite.report.importance import loss_ranks, merged_configs, rank_hyperparameters
 from autopytorch_lite.report.record import RunRecord
 from autopytorch_lite.report.tables import evaluations
 from autopytorch_lite.report.theme import INK, MUTED, Panel, new_figure, round_ticks, shortened
@@ -47,11 +47,14 @@ def configurations_panel(run: RunRecord) -> Panel | None:
     proposed = proposals(run.lines)
     ok = [line for line in evaluations(run.lines) if line.ok and line.loss is not None and line.key in proposed]
     shown = _one_per_configuration(ok)
-    ranked = rank_hyperparameters(ok, proposed)
+    configs = dict(
+        zip((line.key for line in ok), merged_configs([proposed[line.key].config for line in ok]), strict=True)
+    )
+    ranked = rank_hyperparameters(list(configs.values()), loss_ranks(ok))
     if len(shown) < MIN_CONFIGURATIONS or not ranked:
         return None
     names = [name for name, _ in ranked[:MAX_AXES]]
-    axes = [hyperparameter_axis(name, [proposed[line.key].config.get(name) for line in shown]) for name in names]
+    axes = [hyperparameter_axis(name, [configs[line.key].get(name) for line in shown]) for name in names]
     axes.append(_loss_axis([float(line.loss or 0.0) for line in shown], loss_words(run.metric)))
     figure = new_figure(height=460, margin={"l": 70, "r": 80, "t": 70, "b": 30})
     figure.add_parcoords(
@@ -100,10 +103,11 @@ def _level_axis(values: Sequence[ConfigValue | None], levels: Sequence[str]) -> 
     return _with_inactive(positions, list(places.values()), texts, (0.0, max(len(levels) - 1.0, 1.0)))
 
 
-def _number_axis(values: Sequence[float | None]) -> _Drawn:
+def _number_axis(values: Sequence[float | None], log_from_ratio: float = 20.0) -> _Drawn:
+    """Positions of numbers, logarithmic where the largest is `log_from_ratio` times the smallest, or more."""
     active = np.array([value for value in values if value is not None])
     low, high = float(active.min()), float(active.max())
-    is_log = low > 0 and high / low >= 20
+    is_log = low > 0 and high / low >= log_from_ratio
     positions = [None if value is None else float(np.log10(value)) if is_log else value for value in values]
     distinct = np.unique(active)
     span = (float(np.log10(low)), float(np.log10(high))) if is_log else (low, high)
@@ -131,7 +135,7 @@ def _loss_axis(losses: Sequence[float], label: str) -> Axis:
     """The last axis; losses beyond the upper tail are drawn at its top, so that the good ones stay apart."""
     values = np.array(losses)
     top = float(np.quantile(values, 0.9))
-    drawn = _number_axis([float(min(value, top)) for value in values])
+    drawn = _number_axis([float(min(value, top)) for value in values], log_from_ratio=4.0)
     return Axis(_two_lines(label), *drawn)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from autopytorch_lite.history.trial import Finished, Proposal, TrialKey
-from autopytorch_lite.types import ConfigValue, FloatArray
+from autopytorch_lite.history.trial import Finished
+from autopytorch_lite.types import Config, ConfigValue, FloatArray
 
 _MAX_BINS = 5
 
@@ -68,15 +68,38 @@ def _groups(values: Sequence[ConfigValue]) -> list[int]:
     return [int(group) for group in np.searchsorted(edges, np.array(values, dtype=float), side="right")]
 
 
-def rank_hyperparameters(ok: Sequence[Finished], proposed: Mapping[TrialKey, Proposal]) -> list[tuple[str, float]]:
+def merged_configs(configs: Sequence[Config]) -> list[Config]:
+    """Configurations in which the alternatives of a choice share the names they have in common.
+
+    Where both optimizers have a learning rate, "optimizer:sgd:learning_rate" and "optimizer:adam:learning_rate" become
+    "optimizer:*:learning_rate": of alternatives at most one is active, so nothing is lost but which one it was.
+    """
+    components: dict[str, set[str]] = {}
+    kinds: dict[str, set[bool]] = {}
+    for config in configs:
+        for name, value in config.items():
+            common = _common_name(name)
+            components.setdefault(common, set()).add(name)
+            kinds.setdefault(common, set()).add(isinstance(value, str | bool))
+    shared = {common for common, names in components.items() if len(names) > 1 and len(kinds[common]) == 1}
+    return [
+        {common if (common := _common_name(name)) in shared else name: value for name, value in config.items()}
+        for config in configs
+    ]
+
+
+def _common_name(name: str) -> str:
+    parts = name.split(":")
+    return f"{parts[0]}:*:{parts[-1]}" if len(parts) == 3 else name
+
+
+def rank_hyperparameters(configs: Sequence[Config], ranks: FloatArray) -> list[tuple[str, float]]:
     """Hyperparameters that took more than one value, with their `explained_share`, most important first.
 
     Args:
-        ok: evaluations with a loss.
-        proposed: proposals by trial key.
+        configs: one per evaluation.
+        ranks: of their losses, float array, shape (n_evaluations,); see `loss_ranks`.
     """
-    configs = [proposed[line.key].config for line in ok]
-    ranks = loss_ranks(ok)
     shares = []
     for name in _varying(configs):
         share = explained_share([config.get(name) for config in configs], ranks)
@@ -84,7 +107,7 @@ def rank_hyperparameters(ok: Sequence[Finished], proposed: Mapping[TrialKey, Pro
     return sorted(shares, key=lambda item: (-item[1], item[0]))
 
 
-def _varying(configs: Iterable[Mapping[str, ConfigValue]]) -> list[str]:
+def _varying(configs: Iterable[Config]) -> list[str]:
     values: dict[str, set[ConfigValue]] = {}
     for config in configs:
         for name, value in config.items():

@@ -23,7 +23,7 @@ from autopytorch_lite.report.tables import (
     without_repeats,
 )
 from autopytorch_lite.report.theme import Panel
-from autopytorch_lite.report.words import counted, duration, loss_words, metric_words, number
+from autopytorch_lite.report.words import counted, duration, loss_words, measured, metric_words, number
 
 LEADERBOARD_ROWS = 20
 MAX_LEADERBOARD_ROWS = 500
@@ -134,10 +134,10 @@ def _loss_tiles(run: RunRecord) -> list[dict[str, str]]:
         size = counted(len(run.ensemble["members"]), "model")
         best = run.ensemble.get("best_single") or {}
         return [
-            {"label": f"ensemble, validation {words}", "value": number(run.ensemble["loss"]), "note": f"{size}"},
+            {"label": f"ensemble, validation {words}", "value": measured(run.ensemble["loss"]), "note": f"{size}"},
             {
                 "label": f"best single model, validation {words}",
-                "value": number(best.get("loss")),
+                "value": measured(best.get("loss")),
                 "note": f"configuration {best.get('config_id', '–')} at {best.get('budget', '–')} epochs",
             },
         ]
@@ -146,7 +146,7 @@ def _loss_tiles(run: RunRecord) -> list[dict[str, str]]:
         return [{"label": f"validation {words}", "value": "–", "note": "no result yet"}]
     key = found[-1].key
     note = f"configuration {key.config_id} at {counted(key.budget, 'epoch')}"
-    return [{"label": f"best model so far, validation {words}", "value": number(found[-1].loss), "note": note}]
+    return [{"label": f"best model so far, validation {words}", "value": measured(found[-1].loss), "note": note}]
 
 
 def _holdout_tile(run: RunRecord) -> dict[str, str]:
@@ -155,7 +155,7 @@ def _holdout_tile(run: RunRecord) -> dict[str, str]:
     first = next((name for name in ("accuracy", "r2", *metrics) if name in metrics), None)
     return {
         "label": f"held-out {metric_words(first) if first else 'score'}",
-        "value": number(metrics.get(first)),
+        "value": measured(metrics.get(first) if first else None),
         "note": f"on {counted(int(holdout.get('rows', 0)), 'row')} never searched on",
     }
 
@@ -170,7 +170,7 @@ def _summary(run: RunRecord) -> list[dict[str, str]]:
     if run.holdout is None:
         return []
     return [
-        {"label": metric_words(name), "value": number(value), "note": ""}
+        {"label": metric_words(name), "value": measured(value), "note": ""}
         for name, value in run.holdout.get("metrics", {}).items()
     ]
 

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING
 
 from autopytorch_lite.history.events import Callback, Event, EventKind
 from autopytorch_lite.history.trial import Proposal, Status, TrialKey
-from autopytorch_lite.report.words import counted, duration, learner_of, number
+from autopytorch_lite.report.words import counted, duration, learner_of, measured
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -37,6 +37,7 @@ class SearchState:
         incumbent: the best trial of the largest budget, as (key, loss, learner).
         ensemble: loss and number of models of the current ensemble.
         is_over: whether the search ended.
+        is_interrupted: whether Ctrl-C ended it.
     """
 
     elapsed_s: float = 0.0
@@ -48,6 +49,7 @@ class SearchState:
     incumbent: tuple[TrialKey, float, str] | None = None
     ensemble: tuple[float, int] | None = None
     is_over: bool = False
+    is_interrupted: bool = False
 
     def after(self, event: Event) -> SearchState:
         """The state once `event` has happened."""
@@ -86,7 +88,7 @@ def _ensemble_selected(state: SearchState, event: Event) -> SearchState:
 
 
 def _ended(state: SearchState, event: Event) -> SearchState:
-    return replace(state, is_over=True, running=())
+    return replace(state, is_over=True, is_interrupted=bool(event.facts.get("interrupted")), running=())
 
 
 _CHANGES: dict[EventKind, Callable[[SearchState, Event], SearchState]] = {
@@ -105,9 +107,9 @@ def state_words(state: SearchState) -> str:
         parts.append(f"at {_rung_words(state.running)}")
     if state.incumbent:
         key, loss, _ = state.incumbent
-        parts.append(f"best {number(loss)} ({key.config_id} @ {key.budget})")
+        parts.append(f"best {measured(loss)} ({key.config_id} @ {key.budget})")
     if state.ensemble:
-        parts.append(f"ensemble {number(state.ensemble[0])}")
+        parts.append(f"ensemble {measured(state.ensemble[0])}")
     if state.remaining_s is not None and not state.is_over:
         parts.append(f"{duration(max(state.remaining_s, 0.0))} left")
     return " | ".join(parts)
@@ -129,7 +131,7 @@ def _rung_words(running: tuple[Proposal, ...]) -> str:
 
 @dataclass
 class PlainProgress:
-    """Writes a line when a new incumbent is found, and otherwise at most one every few seconds.
+    """Writes a line at the start and end and for each new incumbent, otherwise at most one every few seconds.
 
     Attributes:
         stream: where to; standard error, looked up when a line is written, if None.
@@ -146,11 +148,13 @@ class PlainProgress:
     def __call__(self, event: Event) -> None:
         """Take in an event."""
         self.state = self.state.after(event)
-        if event.kind == EventKind.NEW_INCUMBENT and self.state.incumbent:
+        if event.kind == EventKind.START:
+            self._write(_start_sentence(self.state))
+        elif event.kind == EventKind.NEW_INCUMBENT and self.state.incumbent:
             self._write(_incumbent_sentence(self.state))
         elif event.kind == EventKind.END:
             self._write(_end_sentence(self.state))
-        elif event.kind == EventKind.EVALUATION_END and self._may_write():
+        elif event.kind in (EventKind.EVALUATION_START, EventKind.EVALUATION_END) and self._may_write():
             self._write(state_words(self.state))
 
     def _may_write(self) -> bool:
@@ -163,23 +167,29 @@ class PlainProgress:
         stream.flush()
 
 
+def _start_sentence(state: SearchState) -> str:
+    sentence = "search started" if not state.n_finished else f"search continues after {state.n_finished} evaluations"
+    return sentence if state.remaining_s is None else f"{sentence}, {duration(state.remaining_s)} left"
+
+
 def _incumbent_sentence(state: SearchState) -> str:
     assert state.incumbent is not None
     key, loss, learner = state.incumbent
     of_learner = f", {learner}" if learner else ""
     sentence = (
-        f"new best: loss {number(loss)}, configuration {key.config_id} at {counted(key.budget, 'epoch')}{of_learner}"
+        f"new best: loss {measured(loss)}, configuration {key.config_id} at {counted(key.budget, 'epoch')}{of_learner}"
     )
     return f"{sentence} | {_evaluation_words(state)}"
 
 
 def _end_sentence(state: SearchState) -> str:
-    sentence = f"search ended: {counted(state.n_finished, 'evaluation')}"
+    ended = "interrupted" if state.is_interrupted else "ended"
+    sentence = f"search {ended}: {counted(state.n_finished, 'evaluation')}"
     if state.n_failed:
         sentence += f", {state.n_failed} failed"
     if state.incumbent:
-        sentence += f", best loss {number(state.incumbent[1])}"
-    return sentence + (f", ensemble {number(state.ensemble[0])}" if state.ensemble else "")
+        sentence += f", best loss {measured(state.incumbent[1])}"
+    return sentence + (f", ensemble {measured(state.ensemble[0])}" if state.ensemble else "")
 
 
 class LiveProgress:

@@ -24,7 +24,7 @@ from autopytorch_lite.report.theme import (
     new_figure,
     shortened,
 )
-from autopytorch_lite.report.words import counted, duration, learner_of, listed, loss_words, number
+from autopytorch_lite.report.words import counted, duration, learner_of, listed, loss_words, measured
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -58,10 +58,12 @@ def incumbent_panel(run: RunRecord) -> Panel | None:
     )
     trajectory = _add_trajectory(figure, run, end)
     figure.update_yaxes(**loss_axis([*(line.loss for line in ok), *trajectory]))
+    figure.update_xaxes(rangemode="tozero")
     last = found[-1]
-    title = f"The best single model reached {words} {number(last.loss)} after {duration(last.seconds)}"
+    budget = counted(last.key.budget, "epoch")
+    title = f"The best model at {budget} has {words} {measured(last.loss)}, found after {duration(last.seconds)}"
     if run.ensemble:
-        title += f"; the ensemble reaches {number(run.ensemble['loss'])}"
+        title += f"; the ensemble reaches {measured(run.ensemble['loss'])}"
     caption = (
         "Points are evaluations, darker for larger budgets. The line is the incumbent: the best on the largest budget "
         "so far, so it may rise when the first trial on a larger budget ends."
@@ -122,6 +124,7 @@ def curves_panel(run: RunRecord) -> Panel | None:
     for budget, color in budget_colors(reached).items():
         of_budget = [line for line in shown if line.key.budget == budget]
         _add_curves(figure, of_budget, proposed, color=color, name=f"stopped at {counted(budget, 'epoch')}")
+    figure.update_traces(opacity=0.9 if len(shown) <= 30 else 0.55)
     _add_failed_ends(figure, ended, shown)
     if max(max(len(line.curve) for line in shown), 1) > 30:
         figure.update_xaxes(type="log")
@@ -129,6 +132,8 @@ def curves_panel(run: RunRecord) -> Panel | None:
     n_long = sum(budget == max(reached) for budget in reached)
     most = counted(max(reached), "epoch")
     title = f"{counted(n_long, 'configuration')} of {len(longest)} earned the largest budget, {most}."
+    if n_long == len(shown):
+        title = f"Every configuration was trained for {most}."
     caption = "Each line is one configuration, ending where its budget ended; a cross marks an evaluation that failed."
     if len(longest) > len(shown):
         caption += f" Shown are the best {len(shown)}."
@@ -165,7 +170,6 @@ def _add_curves(
         mode="lines" if max(len(line.curve) for line in lines) > 1 else "markers",
         line={"color": color, "width": 1.4},
         marker={"color": color, "size": 6},
-        opacity=0.9,
         name=name,
         text=which,
         hovertemplate="%{text}<br>epoch %{x}: %{y:.5g}<extra></extra>",
@@ -222,10 +226,10 @@ def ensemble_panel(run: RunRecord) -> Panel | None:
         x=shortened([weight for _, weight in shown]),
         orientation="h",
         marker={"color": ACCENT},
-        text=[f"{weight:.0%}" for _, weight in shown],
+        text=[f"{weight:.1%}" for _, weight in shown],
         textposition="outside",
         cliponaxis=False,
-        customdata=[number(losses.get(key)) for key, _ in shown],
+        customdata=[measured(losses.get(key)) for key, _ in shown],
         hovertemplate="%{y}<br>weight %{x:.3f}, own loss %{customdata}<extra></extra>",
     )
     figure.update_layout(bargap=0.35, showlegend=False)

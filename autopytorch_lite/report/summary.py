@@ -7,7 +7,7 @@ from collections import Counter
 from autopytorch_lite.history.summary import proposals
 from autopytorch_lite.report.record import RunRecord
 from autopytorch_lite.report.tables import ensemble_weights, evaluations
-from autopytorch_lite.report.words import counted, learner_of, listed, loss_words, metric_words, number
+from autopytorch_lite.report.words import counted, learner_of, listed, loss_words, measured, metric_words
 
 
 def ensemble_text(run: RunRecord) -> str:
@@ -18,13 +18,13 @@ def ensemble_text(run: RunRecord) -> str:
     best = run.ensemble.get("best_single") or {}
     lines = [
         f"Ensemble of {counted(len(weights), 'model')}: validation {loss_words(run.metric)} "
-        f"{number(run.ensemble['loss'])}, best single model {number(best.get('loss'))}"
+        f"{measured(run.ensemble['loss'])}, best single model {measured(best.get('loss'))}"
     ]
     proposed = proposals(run.lines)
     for key, weight in weights.items():
         learner = learner_of(proposed[key].config) if key in proposed else ""
         lines.append(
-            f"  {weight:.2f}  configuration {key.config_id} at {counted(key.budget, 'epoch')}  {learner}".rstrip()
+            f"  {weight:.3f}  configuration {key.config_id} at {counted(key.budget, 'epoch')}  {learner}".rstrip()
         )
     return "\n".join(lines)
 
@@ -43,5 +43,5 @@ def holdout_text(run: RunRecord) -> str:
     """Scores on the rows kept aside; "" if there are none."""
     if run.holdout is None or not run.holdout.get("metrics"):
         return ""
-    scores = ", ".join(f"{metric_words(name)} {number(value)}" for name, value in run.holdout["metrics"].items())
+    scores = ", ".join(f"{metric_words(name)} {measured(value)}" for name, value in run.holdout["metrics"].items())
     return f"Held-out score on {counted(int(run.holdout['rows']), 'row')}: {scores}"

@@ -155,7 +155,7 @@ def _cell(name: str, value: Any, n_decimals: int | None) -> str:
     if _is_absent(value):
         return "–"
     if name == "weight":
-        return f"{value:.2f}" if value > 0 else ""
+        return f"{value:.3f}" if value > 0 else ""
     if name == "seconds":
         return f"{value:.1f}"
     return number(value) if n_decimals is None else f"{value:.{n_decimals}f}"

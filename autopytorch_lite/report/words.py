@@ -46,7 +46,8 @@ def hyperparameter_words(name: str) -> str:
         return name.replace("_", " ")
     if rest[-1] == "__choice__":
         return node.replace("_", " ")
-    return " ".join(part.replace("_", " ") for part in rest[-2:])
+    named = [node, rest[-1]] if rest[0] == "*" else rest[-2:]
+    return " ".join(part.replace("_", " ") for part in named)
 
 
 def number(value: Any, digits: int = 4) -> str:
@@ -60,6 +61,13 @@ def number(value: Any, digits: int = 4) -> str:
     return f"{value:.{digits}g}"
 
 
+def measured(value: float | None) -> str:
+    """A loss or score with four significant digits, zeros kept, so that numbers align; "–" where there is none."""
+    if value is None or math.isnan(value):
+        return "–"
+    return f"{value:#.4g}".rstrip(".") if 1e-3 <= abs(value) < 1e4 else f"{value:.4g}"
+
+
 def duration(seconds: float | None) -> str:
     """Seconds for people: "0.4 s", "42 s", "3 min 05 s", "2 h 07 min"."""
     if seconds is None:
@@ -71,9 +79,9 @@ def duration(seconds: float | None) -> str:
         return f"{whole} s"
     minutes, rest = divmod(whole, 60)
     if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
+        return f"{minutes} min {rest:02d} s" if rest else f"{minutes} min"
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min"
+    return f"{hours} h {minutes:02d} min" if minutes else f"{hours} h"
 
 
 def counted(n: int, noun: str, plural: str | None = None) -> str:

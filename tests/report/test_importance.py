@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from autopytorch_lite.history.trial import Finished, Proposal, TrialKey
-from autopytorch_lite.report.importance import explained_share, loss_ranks, rank_hyperparameters
+from autopytorch_lite.history.trial import Finished, TrialKey
+from autopytorch_lite.report.importance import explained_share, loss_ranks, merged_configs, rank_hyperparameters
 
 
 def line(config_id: int, loss: float, budget: int = 5) -> Finished:
@@ -38,11 +38,27 @@ def test_inactive_rows_lower_the_share_and_one_group_has_none():
 
 def test_hyperparameters_are_ordered_by_what_they_explain():
     rng = np.random.default_rng(1)
-    losses = rng.permutation(50) / 50
-    lines = [line(i, float(loss)) for i, loss in enumerate(losses)]
-    proposed = {
-        item.key: Proposal(i, {"a:x:strong": float(losses[i]), "a:x:noise": float(rng.normal()), "a:x:same": 1}, 5)
-        for i, item in enumerate(lines)
-    }
-    ranked = rank_hyperparameters(lines, proposed)
-    assert [name for name, _ in ranked] == ["a:x:strong", "a:x:noise"]
+    ranks = rng.permutation(50) / 49
+    configs = [{"a:x:strong": float(rank), "a:x:noise": float(rng.normal()), "a:x:same": 1} for rank in ranks]
+    assert [name for name, _ in rank_hyperparameters(configs, ranks)] == ["a:x:strong", "a:x:noise"]
+
+
+def test_alternatives_of_a_choice_share_an_axis_unless_their_values_are_of_other_kinds():
+    configs = [
+        {
+            "optimizer:__choice__": "sgd",
+            "optimizer:sgd:learning_rate": 0.1,
+            "optimizer:sgd:momentum": 0.9,
+            "b:x:bias": "yes",
+        },
+        {"optimizer:__choice__": "adam", "optimizer:adam:learning_rate": 0.2, "b:y:bias": 1},
+    ]
+    assert merged_configs(configs) == [
+        {
+            "optimizer:__choice__": "sgd",
+            "optimizer:*:learning_rate": 0.1,
+            "optimizer:sgd:momentum": 0.9,
+            "b:x:bias": "yes",
+        },
+        {"optimizer:__choice__": "adam", "optimizer:*:learning_rate": 0.2, "b:y:bias": 1},
+    ]

@@ -59,7 +59,7 @@ def test_the_state_says_what_is_done_what_runs_and_what_is_best():
     ):
         state = state.after(moment)
     assert state_words(state) == (
-        "2 done (1 failed), 1 running | at rung 1, 15 epochs | best 0.25 (0 @ 5) | ensemble 0.2 | 50 s left"
+        "2 done (1 failed), 1 running | at rung 1, 15 epochs | best 0.2500 (0 @ 5) | ensemble 0.2000 | 50 s left"
     )
 
 
@@ -78,8 +78,14 @@ def test_plain_lines_are_rare_but_each_new_incumbent_and_the_end_are_told():
     progress(incumbent(3, 0.5, elapsed_s=10.0))
     progress(event(EventKind.END, 11.0, n_finished=100))
     told = stream.getvalue().splitlines()[2:]
-    assert told[0].startswith("[  10.0 s] new best: loss 0.5, configuration 3 at 5 epochs, neural: shaped_mlp")
-    assert told[1] == "[  11.0 s] search ended: 100 evaluations, best loss 0.5"
+    assert told[0].startswith("[  10.0 s] new best: loss 0.5000, configuration 3 at 5 epochs, neural: shaped_mlp")
+    assert told[1] == "[  11.0 s] search ended: 100 evaluations, best loss 0.5000"
+
+
+def test_an_interrupted_search_says_so():
+    stream = io.StringIO()
+    PlainProgress(stream)(event(EventKind.END, 11.0, n_finished=1, facts={"interrupted": True}))
+    assert "search interrupted: 1 evaluation" in stream.getvalue()
 
 
 def test_a_terminal_gets_a_line_redrawn_in_place_that_is_gone_at_the_end():
@@ -90,10 +96,10 @@ def test_a_terminal_gets_a_line_redrawn_in_place_that_is_gone_at_the_end():
     progress(ended(0, 0.5, n_finished=1))
     progress(incumbent(0, 0.5))
     console.print(progress.render())
-    assert re.search(r"best 0.5 \(0 @ 5\) \| (59|58|1 min).* left", stream.getvalue())
+    assert re.search(r"best 0.5000 \(0 @ 5\) \| (59|58|1 min).* left", stream.getvalue())
     progress(event(EventKind.END, 2.0, n_finished=1))
     assert progress._live is None
-    assert stream.getvalue().rstrip().endswith("search ended: 1 evaluation, best loss 0.5")
+    assert stream.getvalue().rstrip().endswith("search ended: 1 evaluation, best loss 0.5000")
     progress.stop()
 
 
@@ -130,6 +136,6 @@ def test_a_real_search_writes_to_standard_error_only_and_leaves_loggers_alone(
     out, err = capfd.readouterr()
     assert out == ""
     assert ("search ended: 6 evaluations" in err) == bool(verbose)
-    assert "new best" in err or not verbose
+    assert ("search started" in err and "new best" in err) == bool(verbose)
     assert err == "" or verbose
     assert (root.level, list(root.handlers)) == before

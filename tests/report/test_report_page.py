@@ -10,6 +10,7 @@ from autopytorch_lite.history.store import HistoryStore, write_json_atomic
 from autopytorch_lite.history.trial import Finished, Proposal, Proposed, Status, TrialKey
 from autopytorch_lite.report.page import write_report
 from autopytorch_lite.report.record import read_run
+from autopytorch_lite.report.words import measured
 from autopytorch_lite.types import Task
 
 PLOTLY_IS_ABOUT = 4_000_000
@@ -36,8 +37,8 @@ def test_numbers_at_the_top_are_those_of_the_run(finished_runs: dict[Task, Path]
     run_dir = finished_runs[Task.MULTICLASS]
     shown = body(write_report(run_dir, tmp_path / "report.html"))
     ensemble = json.loads((run_dir / "ensemble.json").read_text())
-    assert f"{ensemble['loss']:.4g}" in shown
-    assert f"{ensemble['best_single']['loss']:.4g}" in shown
+    assert measured(ensemble["loss"]) in shown
+    assert measured(ensemble["best_single"]["loss"]) in shown
     assert "held-out accuracy" in shown and "0.951" in shown
     assert len(re.findall(r'<tr class="[^"]*member[^"]*"', shown)) == len(ensemble["members"])
 

@@ -1,11 +1,27 @@
 import pytest
 
-from autopytorch_lite.report.words import duration, hyperparameter_words, learner_of, loss_words, metric_words, number
+from autopytorch_lite.report.words import (
+    duration,
+    hyperparameter_words,
+    learner_of,
+    loss_words,
+    measured,
+    metric_words,
+    number,
+)
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(None, "–"), (0.44, "0.4 s"), (9.97, "10 s"), (59.6, "1 min 00 s"), (125, "2 min 05 s"), (7620, "2 h 07 min")],
+    [
+        (None, "–"),
+        (0.44, "0.4 s"),
+        (9.97, "10 s"),
+        (59.6, "1 min"),
+        (125, "2 min 05 s"),
+        (7620, "2 h 07 min"),
+        (3600, "1 h"),
+    ],
 )
 def test_durations(seconds: float | None, text: str):
     assert duration(seconds) == text
@@ -28,7 +44,14 @@ def test_learners_are_named_with_their_backbone():
 def test_hyperparameters_are_shortened_but_stay_distinct():
     assert hyperparameter_words("optimizer:sgd:learning_rate") == "sgd learning rate"
     assert hyperparameter_words("optimizer:__choice__") == "optimizer"
+    assert hyperparameter_words("optimizer:*:learning_rate") == "optimizer learning rate"
     assert hyperparameter_words("x") == "x"
+
+
+def test_losses_keep_four_digits():
+    assert [measured(value) for value in (0.98, 57.314, 0.1, 12345.6, 1e-6, None)] == [
+        "0.9800", "57.31", "0.1000", "1.235e+04", "1e-06", "–",
+    ]  # fmt: skip
 
 
 def test_numbers():
