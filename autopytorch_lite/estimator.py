@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
@@ -259,13 +260,24 @@ class _AutoTabular(BaseEstimator):
         self._lines: list[Line] = self._run.lines()
         ensemble = self._run.select_ensemble(self._run.library(self._lines), max_seconds=_selection_seconds(time_limit))
         if ensemble is None:
-            raise NothingTrainedError("No evaluation succeeded, so there is no model.\n" + failure_summary(self._lines))
+            ensemble = self._baseline(time_limit)
         self._adopt(read_json(self._run.directory.run), ensemble, self._run.predictor(ensemble))
         self._run.write_ensemble(ensemble)
         self._run.directory.done.touch()
         return self
 
-    def _adopt(self, description: dict[str, Any], ensemble: Ensemble, predictor: EnsemblePredictor) -> None:
+    def _baseline(self, time_limit: float | None) -> Ensemble:
+        """What to predict with when nothing succeeded: a quick baseline if time was short, an error if all failed."""
+        failures = failure_summary(self._lines)
+        if failures:
+            raise NothingTrainedError(f"No evaluation succeeded, so there is no model.\n{failures}")
+        warnings.warn(
+            f"No evaluation ended within {time_limit:g} seconds; the model is a small baseline. Give more time.",
+            stacklevel=4,
+        )
+        return self._run.baseline_ensemble()
+
+    def _adopt(self, description: Mapping[str, Any], ensemble: Ensemble, predictor: EnsemblePredictor) -> None:
         self._description = description
         self._ensemble = ensemble
         self.predictor_ = predictor

@@ -15,15 +15,14 @@ from typing import Any
 
 from autopytorch_lite.data.dataset import load_schemas, save_schemas
 from autopytorch_lite.ensemble.library import Ensemble
-from autopytorch_lite.ensemble.predictor import EnsemblePredictor, load_member
+from autopytorch_lite.ensemble.predictor import EnsemblePredictor
 from autopytorch_lite.errors import HistoryError, NothingTrainedError
 from autopytorch_lite.execution.tabular import fold_folder
 from autopytorch_lite.history.files import TrialFiles
 from autopytorch_lite.history.store import HistoryStore, RunDirectory, read_json, write_json_atomic
 from autopytorch_lite.history.summary import failure_summary
-from autopytorch_lite.history.trial import Line, TrialKey
-from autopytorch_lite.pipeline.build import default_graph, load_learner
-from autopytorch_lite.run import TableRun, data_folder
+from autopytorch_lite.history.trial import Line
+from autopytorch_lite.run import TableRun, data_folder, load_predictor
 
 
 @dataclass(frozen=True)
@@ -70,14 +69,9 @@ def load(folder: Path, description: Mapping[str, Any]) -> Saved:
     directory = RunDirectory(folder)
     lines = HistoryStore(folder).read()
     ensemble = _read_or_select_ensemble(directory, lines)
-    files = TrialFiles(directory.files)
-    graph = default_graph()
-    members = tuple(
-        load_member(key, weight, _fold_folders(files, key), lambda path: load_learner(path, graph))
-        for key, weight in ensemble.members
-    )
     schema, target = load_schemas(data_folder(directory))
-    return Saved(lines, ensemble, EnsemblePredictor(schema, target, members))
+    predictor = load_predictor(TrialFiles(directory.files), ensemble, schema, target)
+    return Saved(lines, ensemble, predictor)
 
 
 def storable_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,13 +102,6 @@ def _read_or_select_ensemble(directory: RunDirectory, lines: list[Line]) -> Ense
             f"No evaluation of {directory.path} has succeeded yet.\n{failure_summary(lines)}".strip()
         )
     return ensemble
-
-
-def _fold_folders(files: TrialFiles, key: TrialKey) -> list[Path]:
-    folders = sorted(files.folder(key).glob("fold*"), key=lambda path: int(path.name.removeprefix("fold")))
-    if not folders:
-        raise HistoryError(f"The model of trial {key} is missing at {files.folder(key)}.")
-    return folders
 
 
 def _check_version(folder: Path, description: Mapping[str, Any]) -> None:

@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from autopytorch_lite.data.dataset import Dataset
-from autopytorch_lite.ensemble.library import Ensemble, Library
-from autopytorch_lite.ensemble.predictor import EnsemblePredictor, load_member
+from autopytorch_lite.data.dataset import Dataset, TableSchema, TargetSchema
+from autopytorch_lite.ensemble.library import Ensemble, Library, Member
+from autopytorch_lite.ensemble.predictor import EnsemblePredictor, FittedMember
 from autopytorch_lite.errors import HistoryError
-from autopytorch_lite.execution.tabular import TabularObjective, fold_folder, validation_rows
+from autopytorch_lite.execution.baseline import BASELINE_KEY, fit_baseline
+from autopytorch_lite.execution.tabular import TabularObjective, validation_rows
 from autopytorch_lite.execution.workers import ProcessExecutor
 from autopytorch_lite.history.events import Callback, Event, EventKind
 from autopytorch_lite.history.files import TrialFiles
@@ -34,6 +35,10 @@ from autopytorch_lite.tuner import TuneResult, tune
 from autopytorch_lite.types import Config
 
 VERSIONED = ("autopytorch-lite", "torch", "scikit-learn", "numpy", "pandas", "ConfigSpace", "skops")
+
+MIN_POINTS_IN_MODEL = 10
+"""Finished trials in each density before it is used. The rule of the paper, dimensions + 1, would ask for about 180
+trials of one budget in the default space, of whose dimensions a fifth are active at a time."""
 
 
 @dataclass(frozen=True)
@@ -174,6 +179,7 @@ class TableRun:
             eta=request.eta,
             portfolio=request.portfolio,
             seed=request.seed,
+            min_points_in_model=MIN_POINTS_IN_MODEL,
         )
         executor = ProcessExecutor(
             self._objective(n_threads),
@@ -214,21 +220,18 @@ class TableRun:
             out_of_time=lambda: max_seconds is not None and time.monotonic() - start > max_seconds,
         )
 
+    def baseline_ensemble(self) -> Ensemble:
+        """An ensemble of one quick model that the search knows nothing of, for a search that had no time for any."""
+        loss = fit_baseline(self.dataset, self.metric, self.request.seed, self.files.folder(BASELINE_KEY))
+        return Ensemble(self.metric.name, loss, (Member(BASELINE_KEY, 1.0),), 1, BASELINE_KEY, loss)
+
     def write_ensemble(self, ensemble: Ensemble) -> None:
         """Replace `ensemble.json` in one step."""
         write_json_atomic(self.directory.ensemble, {**ensemble.to_json(), "trajectory": self.trajectory})
 
     def predictor(self, ensemble: Ensemble) -> EnsemblePredictor:
         """Load the ensemble's models."""
-        graph = default_graph()
-        members = tuple(
-            load_member(key, weight, self._fold_folders(key), lambda folder: load_learner(folder, graph))
-            for key, weight in ensemble.members
-        )
-        return EnsemblePredictor(self.dataset.schema, self.dataset.target, members)
-
-    def _fold_folders(self, key: TrialKey) -> list[Path]:
-        return [fold_folder(self.files.folder(key), fold) for fold in range(len(self.dataset.folds))]
+        return load_predictor(self.files, ensemble, self.dataset.schema, self.dataset.target)
 
     def _objective(self, n_threads: int) -> TabularObjective:
         return TabularObjective(
@@ -269,6 +272,29 @@ class TableRun:
 def data_folder(directory: RunDirectory) -> Path:
     """Where the encoded table of a run lies."""
     return directory.path / "data"
+
+
+def load_predictor(
+    files: TrialFiles, ensemble: Ensemble, schema: TableSchema, target: TargetSchema
+) -> EnsemblePredictor:
+    """Load an ensemble's models from the files of a run, or of a saved estimator.
+
+    Raises:
+        HistoryError: the model of a member is missing.
+    """
+    graph = default_graph()
+    members = tuple(
+        FittedMember(key, weight, tuple(load_learner(folder, graph) for folder in _fold_folders(files, key)))
+        for key, weight in ensemble.members
+    )
+    return EnsemblePredictor(schema, target, members)
+
+
+def _fold_folders(files: TrialFiles, key: TrialKey) -> list[Path]:
+    folders = sorted(files.folder(key).glob("fold*"), key=lambda path: int(path.name.removeprefix("fold")))
+    if not folders:
+        raise HistoryError(f"The model of trial {key} is missing at {files.folder(key)}.")
+    return folders
 
 
 class EnsembleUpdater:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,8 +73,3 @@ class EnsemblePredictor:
                 folder = folder_of(member.key, fold)
                 folder.mkdir(parents=True, exist_ok=True)
                 learner.save(folder)
-
-
-def load_member(key: TrialKey, weight: float, folders: Sequence[Path], load: Callable[[Path], Learner]) -> FittedMember:
-    """Read one member's models back, one folder per fold."""
-    return FittedMember(key, weight, tuple(load(folder) for folder in folders))

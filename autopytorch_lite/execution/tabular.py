@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -121,15 +121,16 @@ def _load(data_folder: str, fingerprint: str) -> Dataset:
 def _fold_rows(data_folder: str, fingerprint: str, fold: int) -> tuple[Rows, Rows]:
     dataset = _load(data_folder, fingerprint)
     train_idx, val_idx = dataset.folds[fold].train_idx, dataset.folds[fold].val_idx
-    return _rows(dataset, train_idx), _rows(dataset, val_idx)
+    return rows_of(dataset, train_idx), rows_of(dataset, val_idx)
 
 
-def _rows(dataset: Dataset, idx: IntArray) -> Rows:
+def rows_of(dataset: Dataset, idx: IntArray) -> Rows:
+    """Copies of some rows of a data set, with their answers and weights."""
     weight = None if dataset.sample_weight is None else np.asarray(dataset.sample_weight[idx])
     return Rows(dataset.table.take(idx), np.asarray(dataset.y[idx]), weight)
 
 
-def _average_curves(curves: list[Mapping[str, tuple[float, ...]]]) -> dict[str, tuple[float, ...]]:
+def _average_curves(curves: Sequence[Mapping[str, tuple[float, ...]]]) -> dict[str, tuple[float, ...]]:
     """Mean over folds, epoch by epoch, of every curve that all folds have; as long as the shortest."""
     names = [name for name in curves[0] if all(name in curve for curve in curves)]
     return {
