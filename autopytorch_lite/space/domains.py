@@ -18,7 +18,7 @@ from ConfigSpace.hyperparameters import (
 from autopytorch_lite.errors import SpaceError
 from autopytorch_lite.types import ConfigValue
 
-_DIGITS = 12  # floats are rounded to this many, so that writing a value as a number in [0, 1] and back changes nothing
+_DIGITS = 12  # decoded floats are rounded to this many, so that a number in [0, 1] and back changes no value
 _TOLERANCE = 1e-9  # how far outside of [0, 1] rounding errors may put a legal value
 
 

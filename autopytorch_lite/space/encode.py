@@ -18,7 +18,7 @@ class VectorCodec:
 
     A continuous dimension (float, integer, ordinal) holds a number in [0, 1], on the log axis if the hyperparameter has
     one; a categorical dimension holds the index of the value, 0.0 to n_choices - 1. NaN means inactive. Constants have
-    no dimension. Floats are rounded to 12 digits when decoded: encoding and decoding again changes nothing.
+    no dimension. Floats are rounded to 12 digits when decoded, so that 0.002 comes back as 0.002.
 
     Attributes:
         names: full hyperparameter name of each dimension, parents before children.

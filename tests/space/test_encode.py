@@ -311,3 +311,13 @@ def test_every_value_of_a_long_integer_range_survives():
         space.add(UniformIntegerHyperparameter("n", low, low + 2000, log=log))
         codec = VectorCodec(space)
         assert all(codec.decode(codec.encode({"n": n}))["n"] == n for n in range(low, low + 2001))
+
+
+@given(st.floats(1e-5, 0.1).map(lambda value: float(f"{value:.6g}")), st.booleans())
+@settings(max_examples=200, deadline=None, database=None, derandomize=True)
+def test_numbers_as_people_write_them_survive_exactly(value, log):
+    """Without rounding, 0.002 on a log axis came back as 0.0020000000000000005."""
+    space = ConfigurationSpace()
+    space.add(UniformFloatHyperparameter("x", 1e-5, 0.1, log=log))
+    codec = VectorCodec(space)
+    assert codec.decode(codec.encode({"x": value})) == {"x": value}
