@@ -45,7 +45,7 @@ def _require_same(directory: RunDirectory, what: str, noted: Mapping[str, Any], 
         first = names[0]
         raise HistoryError(
             f"The run in {directory.path} was begun with another {what}; {', '.join(names[:10])} differ"
-            f" ({first}: {noted.get(first)!r} there, {given.get(first)!r} now). "
+            f" ({first}: {noted.get(first)!r:.80} there, {given.get(first)!r:.80} now). "
             f"Choose another directory, or the same {what}."
         )
 
