@@ -1,4 +1,7 @@
-"""What is done with a batch before its loss is taken."""
+"""What is done with a batch before its loss is taken.
+
+`build` returns a `training.regularization.BatchTechnique`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""How rows are grouped for one optimizer step."""
+"""How rows are grouped for one optimizer step.
+
+`build` returns the number of rows of a batch.
+"""
 
 from __future__ import annotations
 

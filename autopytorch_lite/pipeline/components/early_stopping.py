@@ -1,4 +1,7 @@
-"""Whether training ends before its budget does."""
+"""Whether training ends before its budget does.
+
+`build` returns a `training.stopping.EarlyStopping`, or None.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Which categorical columns are embedded, and how wide."""
+"""Which categorical columns are embedded, and how wide.
+
+`build` returns `EmbeddedColumns`.
+"""
 
 from __future__ import annotations
 

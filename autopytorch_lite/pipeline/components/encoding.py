@@ -1,6 +1,8 @@
 """Categorical columns as numbers, for every column that no embedding takes.
 
 The encoders see level codes 0 .. n - 1 of a column, and n for a missing or unseen level: missing is a level of its own.
+
+`build` returns an `Encoding`.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ All of them are scikit-learn's. Their cost is bounded here. Above `MAX_ITERATIVE
 `MAX_KERNEL_ROWS`, they are fitted on a seeded sample of so many; numbers of components are cut to what the rows and
 columns allow. A table that leaves nothing to transform (one column for a truncated SVD, all columns constant for ICA)
 passes unchanged.
+
+`build` returns a `FeatureStep`, or None.
 """
 
 from __future__ import annotations

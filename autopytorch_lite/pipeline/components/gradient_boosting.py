@@ -1,4 +1,7 @@
-"""Gradient-boosted trees as a learner beside the networks; the budget in epochs becomes a number of boosting rounds."""
+"""Gradient-boosted trees as a learner beside the networks; the budget in epochs becomes a number of boosting rounds.
+
+`build` of a component of the node "learner" returns a `Learner`, not yet fitted.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Filling the gaps of numeric columns; missing categories are a level of their own and need none of this."""
+"""Filling the gaps of numeric columns; missing categories are a level of their own and need none of this.
+
+`build` returns an unfitted transformer with scikit-learn's interface: numeric (n, p) with NaN -> (n, p) without.
+"""
 
 from __future__ import annotations
 

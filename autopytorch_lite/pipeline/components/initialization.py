@@ -1,4 +1,7 @@
-"""Weights and biases before the first step."""
+"""Weights and biases before the first step.
+
+`build` returns an `Initialization`: a function that changes a network just made.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What training minimises."""
+"""What training minimises.
+
+`build` returns a `LossFactory`: a function from the training rows' targets to a loss per row.
+"""
 
 from __future__ import annotations
 

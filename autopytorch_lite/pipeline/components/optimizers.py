@@ -1,4 +1,7 @@
-"""What turns gradients into steps."""
+"""What turns gradients into steps.
+
+`build` returns an `OptimizerFactory`: a function from parameters to a torch optimiser.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Bringing numeric columns to a common size."""
+"""Bringing numeric columns to a common size.
+
+`build` returns an unfitted transformer with scikit-learn's interface, (n, p) -> (n, p), or None.
+"""
 
 from __future__ import annotations
 

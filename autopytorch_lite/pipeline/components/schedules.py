@@ -1,4 +1,7 @@
-"""How the learning rate changes from epoch to epoch."""
+"""How the learning rate changes from epoch to epoch.
+
+`build` returns a `ScheduleFactory`: a function (optimiser, max_epochs) -> `training.schedules.Schedule`.
+"""
 
 from __future__ import annotations
 
