@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import skops.io
+# skops imports every module of scikit-learn, which takes about a second, so it is loaded when the first file is.
 
 SAFE_TYPES = (
     "numpy.dtype",
@@ -29,6 +29,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def dump_objects(path: Path, objects: Mapping[str, Any]) -> None:
     """Write scikit-learn objects, arrays and plain data by name."""
+    import skops.io
+
     skops.io.dump(dict(objects), path)
 
 
@@ -43,4 +45,6 @@ def load_objects(path: Path, classes: Iterable[type] = ()) -> dict[str, Any]:
     Raises:
         UntrustedTypesFoundException: the file holds another type; nothing of it was loaded.
     """
+    import skops.io
+
     return skops.io.load(path, trusted=[*SAFE_TYPES, *(f"{c.__module__}.{c.__qualname__}" for c in classes)])
