@@ -9,7 +9,6 @@ import signal
 import time
 from dataclasses import dataclass, replace
 from multiprocessing.connection import wait as wait_for_connections
-from pathlib import Path
 
 import cloudpickle
 
@@ -142,7 +141,7 @@ class ProcessExecutor:
             raise BudgetError(f"There must be at least one worker, got {n_workers=}.")
         self._payload = _pickled(objective)
         self._digest = hashlib.sha256(self._payload).hexdigest()
-        self._files_root = Path(files_root)
+        self._files_root = TrialFiles(files_root).root
         self._n_threads = n_threads
         self._memory_limit_mb = memory_limit_mb
         self._trial_time_limit_s = trial_time_limit_s

@@ -27,7 +27,7 @@ class TrialFiles:
     """
 
     def __init__(self, root: str | os.PathLike[str]):
-        self.root = Path(root)
+        self.root = Path(root).absolute()  # an objective may change the working folder
 
     def folder(self, key: TrialKey) -> Path:
         """Where the files of a trial are, whether or not there are any."""

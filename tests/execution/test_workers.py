@@ -178,6 +178,20 @@ def test_objective_that_cannot_be_unpickled_is_a_row_every_time(tmp_path: Path) 
     workers.close()
 
 
+def test_objective_may_change_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wander(config: Config, budget: int, checkpoint: Checkpoint) -> float:
+        (checkpoint.folder / "model").write_text("x")
+        os.chdir("/")
+        return 0.0
+
+    monkeypatch.chdir(tmp_path)
+    workers = ProcessExecutor(wander, n_workers=1, files_root="files")
+    lines = run_all(workers, [Proposal(n, {}, 1) for n in range(2)])
+    workers.close()
+    assert [line.ok for line in lines] == [True, True]
+    assert sorted(path.name for path in (tmp_path / "files").iterdir() if path.name[0] != ".") == ["0_1", "1_1"]
+
+
 def test_number_of_workers_must_be_positive(tmp_path: Path) -> None:
     with pytest.raises(BudgetError, match="n_workers=0"):
         executor(tmp_path, n_workers=0)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import doctest
 import itertools
 import sys
 import threading
@@ -12,6 +13,7 @@ import cloudpickle
 import pytest
 from ConfigSpace import ConfigurationSpace
 
+from autopytorch_lite import tuner
 from autopytorch_lite.errors import BudgetError, HistoryError
 from autopytorch_lite.execution.base import Checkpoint
 from autopytorch_lite.execution.evaluate import failed
@@ -309,6 +311,11 @@ def test_second_tuner_in_a_directory_is_refused(tmp_path: Path) -> None:
 
     result = tune(hyperband(), nested, run_dir=tmp_path, n_trials=1)
     assert [line.status for line in closed(result.lines)] == [Status.OK]
+
+
+def test_example_in_the_documentation_works() -> None:
+    assert doctest.testmod(tuner).failed == 0
+    assert doctest.testmod(tuner).attempted > 3
 
 
 def test_wrong_arguments_are_named(tmp_path: Path) -> None:
