@@ -260,3 +260,24 @@ def test_help_is_quick_because_nothing_heavy_is_imported(tmp_path: Path):
 
 def test_the_version_is_printed(invoke: Invoke):
     assert invoke("--version").stdout.strip()
+
+
+def test_a_quiet_fit_of_numbers_says_nothing_but_results(
+    invoke: Invoke, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.normal(size=120), "b": rng.choice(["u", "v"], 120)})
+    frame.assign(y=2 * frame["a"] + rng.normal(size=120)).to_csv("numbers.csv", index=False)
+    done = invoke("fit", "numbers.csv", "--target", "y", "--space", workspace / "tiny.json", "--portfolio", "none",
+                  "--trials", 2, "--min-budget", 1, "--max-budget", 2, "--jobs", 1, "--seed", 0, "--holdout", 0.2,
+                  "--column-kind", "b=categorical", "--learners", "neural,shaped_mlp", "--quiet")  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    assert re.search(r"Held-out score on 24 rows: RMSE .*R²", done.stdout)
+    assert done.stderr == ""
+    (run_dir,) = (tmp_path / "runs").iterdir()
+    assert run_dir.name.startswith("numbers-")
+    refused = invoke("predict", run_dir, "numbers.csv", "--proba")
+    assert refused.exit_code == 2 and "--proba is for classification" in refused.stderr
+    frame.assign(y=0.0).to_csv("numbers.csv", index=False)
+    assert _restored_split(run_dir) == (None, None)

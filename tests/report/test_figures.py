@@ -6,7 +6,14 @@ import pytest
 from autopytorch_lite.history.trial import Finished, Proposal, Proposed, Status, TrialKey
 from autopytorch_lite.report.configuration_figures import hyperparameter_axis
 from autopytorch_lite.report.figures import panels
-from autopytorch_lite.report.prediction_figures import calibration_panel, confusion_panel, fold_classes, roc_panel
+from autopytorch_lite.report.prediction_figures import (
+    MAX_SCATTER,
+    calibration_panel,
+    confusion_panel,
+    fold_classes,
+    regression_panels,
+    roc_panel,
+)
 from autopytorch_lite.report.record import RunRecord, Validation, read_run
 from autopytorch_lite.report.search_figures import MAX_CURVES, curves_panel, incumbent_panel
 from autopytorch_lite.report.theme import budget_colors, loss_axis, round_ticks
@@ -156,3 +163,16 @@ def test_larger_budgets_are_darker():
     colors = budget_colors([50, 5, 15])
     brightness = [int(colors[budget][1:3], 16) for budget in (5, 15, 50)]
     assert brightness == sorted(brightness, reverse=True)
+
+
+def test_several_targets_have_two_figures_each_named_in_the_title():
+    rng = np.random.default_rng(0)
+    targets = rng.normal(size=(2000, 2))
+    shown = regression_panels(Validation(targets, targets + 0.1, "x"), ["height", "width"])
+    assert [panel.name for panel in shown] == ["truth", "residuals", "truth-1", "residuals-1"]
+    assert "of width" in shown[2].title and "0.1 too high" in shown[3].title
+    assert max(len(trace.x) for trace in shown[0].figure.data) == MAX_SCATTER
+
+
+def test_roc_needs_rows_of_the_class_and_of_others():
+    assert roc_panel(Validation(np.zeros(10, dtype=int), np.full((10, 2), 0.5), "x"), ["no", "yes"]) is None
