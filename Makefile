@@ -2,14 +2,13 @@
 # make test    install into .venv and run every check: lint, format, types, tests with coverage
 # make clean   remove .venv and what the two above wrote
 #
-# Variables: PYTHON (3.11 to 3.13), DATA and TARGET (your own table), TIME (seconds), OUT (run directory), HOLDOUT, JOBS (test processes).
+# Variables: PYTHON (3.11 to 3.13), DATA and TARGET (your own table), TIME (seconds), HOLDOUT (share of rows), JOBS (test processes).
 
 PYTHON  ?= python3
 DATA    ?= sklearn:digits
 TARGET  ?=
 TIME    ?= 50
 HOLDOUT ?= 0.25
-OUT     ?= demo_run
 JOBS    ?= 2
 
 VENV := .venv
@@ -20,8 +19,8 @@ PIP  := $(BIN)/python -m pip --disable-pip-version-check --no-input
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
-	@rm -rf "$(OUT)"
-	@$(BIN)/autopytorch-lite fit "$(DATA)" $(if $(TARGET),--target "$(TARGET)") --time $(TIME) --holdout $(HOLDOUT) --out "$(OUT)"
+	@rm -rf demo_run
+	@$(BIN)/autopytorch-lite fit "$(DATA)" $(if $(TARGET),--target "$(TARGET)") --time $(TIME) --holdout $(HOLDOUT) --out demo_run
 
 # One thread per process: the tests run side by side. The test line comes last, so that its closing line is the last one.
 test: lint types

@@ -98,14 +98,14 @@ def _missing(
 
 
 def _row(table: Table, key: RowKey, constraint: Constraint, run_dir: Path | None) -> Row:
-    common = {"task": table.task.value, "finished": datetime.now(UTC).isoformat(timespec="seconds")}
     try:
         outcome = call_isolated(
             evaluate, table, key.system, key.seed, constraint, run_dir, time_limit_s=_kill_after_s(constraint)
         )
+        row: Row = {"status": "ok", "reason": "", **outcome}
     except IsolatedError as error:
-        return {**common, "status": "failed", "reason": str(error), "traceback": error.traceback}
-    return {**common, "status": "ok", "reason": "", **outcome}
+        row = {"status": "failed", "reason": str(error), "traceback": error.traceback}
+    return {"task": table.task.value, "finished": datetime.now(UTC).isoformat(timespec="seconds"), **row}
 
 
 def _kill_after_s(constraint: Constraint) -> float | None:
