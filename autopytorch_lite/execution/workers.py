@@ -82,7 +82,7 @@ class SerialExecutor:
 
 @dataclass
 class _Running:
-    """One evaluation on a worker process."""
+    """One evaluation on a worker process; `is_deferred` until its task has been sent."""
 
     proposal: Proposal
     number: int
@@ -92,6 +92,7 @@ class _Running:
     started_s: float | None = None
     baseline_mb: float = 0.0
     is_second_try: bool = False
+    is_deferred: bool = False
 
     def seconds(self) -> float:
         return 0.0 if self.started_s is None else time.monotonic() - self.started_s
@@ -110,7 +111,8 @@ class ProcessExecutor:
 
     Works from scripts without an ``if __name__ == "__main__"`` guard, from notebooks and from standard input: workers
     never import the main module; what the objective needs from it travels with it. Workers are started when they are
-    first needed, and stay warm for the next executor for a minute.
+    first needed, and stay warm for the next executor for a minute. New workers load the objective one after the other:
+    importing large libraries side by side takes each twice as long, and the first result would come later.
 
     Args:
         objective: what to evaluate; it is pickled once (with cloudpickle) and unpickled once per worker.
@@ -164,9 +166,15 @@ class ProcessExecutor:
         if not self._idle:
             raise RuntimeError(f"No worker is free for trial {proposal.key}.")
         number = min(self._idle, key=lambda number: (self._idle[number] is None, number))
-        process = self._give_task(number, proposal, self._idle.pop(number))
+        process = self._idle.pop(number)
+        if process is None or not process.is_alive():
+            process = self._replace(process)
         limit_s = self._trial_time_limit_s if time_limit_s is None else time_limit_s
-        self._running[number] = _Running(proposal, number, process, limit_s, time.monotonic())
+        running = _Running(proposal, number, process, limit_s, time.monotonic())
+        running.is_deferred = process.digest != self._digest and self._is_loading()
+        self._running[number] = running
+        if not running.is_deferred:
+            self._send_task(running)
 
     def wait(self, timeout_s: float | None = None) -> list[Finished]:
         """Wait until something has ended, enforcing the limits meanwhile."""
@@ -198,18 +206,27 @@ class ProcessExecutor:
                 WARM.give_back(process, self._n_threads, self._quiet)
         self._idle = {}
 
-    def _give_task(self, number: int, proposal: Proposal, process: WorkerProcess | None) -> WorkerProcess:
-        """Send the task to a worker; one that died while idle is replaced."""
-        task = Task(proposal, self._digest, None, self._files_root, number, self._memory_limit_mb)
-        if process is None or not process.is_alive():
-            process = self._replace(process)
+    def _is_loading(self) -> bool:
+        """Whether a worker has been sent its task and has not begun with it."""
+        return any(running.started_s is None and not running.is_deferred for running in self._running.values())
+
+    def _send_task(self, running: _Running) -> None:
+        """Send the task to its worker; one that died while idle is replaced."""
+        running.is_deferred = False
+        running.submitted_s = time.monotonic()
+        task = Task(running.proposal, self._digest, None, self._files_root, running.number, self._memory_limit_mb)
         try:
-            process.send(task, self._payload)
+            running.process.send(task, self._payload)
         except OSError:
-            process = self._replace(process)
+            running.process = self._replace(running.process)
             with contextlib.suppress(OSError):  # `wait` finds it dead and says so
-                process.send(task, self._payload)
-        return process
+                running.process.send(task, self._payload)
+
+    def _send_deferred(self) -> None:
+        """Send the next task that was held back, once nobody is loading."""
+        if not self._is_loading():
+            for running in [running for running in self._running.values() if running.is_deferred][:1]:
+                self._send_task(running)
 
     def _replace(self, process: WorkerProcess | None) -> WorkerProcess:
         if process is not None:
@@ -219,6 +236,7 @@ class ProcessExecutor:
     def _collect(self) -> list[Finished]:
         """What has ended, limits enforced."""
         ended = [self._inspect(running) for running in list(self._running.values())]
+        self._send_deferred()
         return [line for line in ended if line is not None]
 
     def _inspect(self, running: _Running) -> Finished | None:
@@ -246,8 +264,9 @@ class ProcessExecutor:
     def _died(self, running: _Running) -> Finished | None:
         exit_status = running.process.end()
         if running.started_s is None and not running.is_second_try:  # killed while idle: not the fault of this trial
-            running.process = self._give_task(running.number, running.proposal, None)
-            running.submitted_s, running.is_second_try = time.monotonic(), True
+            running.process = self._replace(None)
+            running.is_second_try = True
+            self._send_task(running)
             return None
         if exit_status == EXIT_MEMORY:
             return self._lost(running, Status.MEMORY, self._memory_text())
