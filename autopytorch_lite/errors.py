@@ -39,7 +39,7 @@ class HistoryError(AutoPyTorchLiteError):
 
 
 class NothingTrainedError(AutoPyTorchLiteError, RuntimeError):
-    """A search ended without one usable model; the message counts the failures by kind and shows the first tracebacks."""
+    """A search ended without a usable model; the message counts failures by kind and shows the first tracebacks."""
 
 
 class MissingExtraError(AutoPyTorchLiteError, ImportError):

@@ -154,7 +154,7 @@ class PlainProgress:
             self._write(_incumbent_sentence(self.state))
         elif event.kind == EventKind.END:
             self._write(_end_sentence(self.state))
-        elif event.kind in (EventKind.EVALUATION_START, EventKind.EVALUATION_END) and self._may_write():
+        elif event.kind == EventKind.EVALUATION_START and self._may_write():  # all workers are busy again
             self._write(state_words(self.state))
 
     def _may_write(self) -> bool:
@@ -179,7 +179,7 @@ def _incumbent_sentence(state: SearchState) -> str:
     sentence = (
         f"new best: loss {measured(loss)}, configuration {key.config_id} at {counted(key.budget, 'epoch')}{of_learner}"
     )
-    return f"{sentence} | {_evaluation_words(state)}"
+    return f"{sentence} | {_evaluation_words(replace(state, n_running=0))}"
 
 
 def _end_sentence(state: SearchState) -> str:

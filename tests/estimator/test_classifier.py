@@ -173,11 +173,12 @@ def test_it_is_silent_and_leaves_the_process_as_it_was(mixed, capfd):
     import torch
 
     X, y = mixed
-    before = (np.random.get_state()[1].copy(), random.getstate(), torch.random.get_rng_state(), warnings.filters[:])
+    numpy_state = np.random.get_state
+    before = (numpy_state()[1].copy(), random.getstate(), torch.random.get_rng_state(), warnings.filters[:])
     level, handlers = logging.getLogger().level, logging.getLogger().handlers[:]
     AutoTabularClassifier(**{**QUICK, "n_trials": 2}).fit(X, y).predict(X)
     assert capfd.readouterr() == ("", "")
-    np.testing.assert_array_equal(np.random.get_state()[1], before[0])
+    np.testing.assert_array_equal(numpy_state()[1], before[0])
     assert random.getstate() == before[1]
     assert torch.equal(torch.random.get_rng_state(), before[2])
     assert warnings.filters[:] == before[3]

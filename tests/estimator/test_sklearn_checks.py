@@ -15,7 +15,11 @@ SETTINGS = {
     "resampling": 0.3,
 }
 
-EXPECTED_FAILURES: dict[str, str] = {}
+_WEIGHTS = "weights and repeated rows draw other validation rows, batches and bins, so the fits are alike but not equal"
+EXPECTED_FAILURES = {
+    "check_sample_weight_equivalence_on_dense_data": _WEIGHTS,
+    "check_sample_weight_equivalence_on_sparse_data": _WEIGHTS,
+}
 
 
 @pytest.mark.slow

@@ -72,9 +72,11 @@ def test_plain_lines_are_rare_but_each_new_incumbent_and_the_end_are_told():
     progress = PlainProgress(stream, clock=clock, seconds_between_lines=5.0)
     for i in range(100):
         clock.now_s = i * 0.1
-        progress(ended(i, 1.0, elapsed_s=clock.now_s, n_finished=i + 1))
+        progress(event(EventKind.EVALUATION_START, clock.now_s, proposal=proposal(i), n_finished=i, n_running=2))
+        progress(ended(i, 1.0, elapsed_s=clock.now_s, n_finished=i + 1, n_running=1))
     lines = stream.getvalue().splitlines()
     assert len(lines) == 2
+    assert all("2 running" in line for line in lines)  # told once freed workers are busy again
     progress(incumbent(3, 0.5, elapsed_s=10.0))
     progress(event(EventKind.END, 11.0, n_finished=100))
     told = stream.getvalue().splitlines()[2:]
