@@ -261,6 +261,7 @@ class TableRun:
                 "fingerprint": self.dataset.fingerprint,
                 "n_rows": self.dataset.info.n_rows,
                 "n_columns": len(self.dataset.schema.columns),
+                "n_missing": self.dataset.table.n_missing,
                 "columns": [{"name": str(c.name), "kind": str(c.kind)} for c in self.dataset.schema.columns],
                 "classes": [str(c) for c in target.classes] if target.task.is_classification else None,
                 "target_names": [str(name) for name in target.target_names],

@@ -44,9 +44,14 @@ class EncodedTable:
         return EncodedTable(self.numeric[idx], self.categorical[idx])
 
     @property
+    def n_missing(self) -> int:
+        """Number of missing cells."""
+        return int(np.isnan(self.numeric).sum() + (self.categorical < 0).sum())
+
+    @property
     def has_missing(self) -> bool:
         """Whether any cell is missing."""
-        return bool(np.isnan(self.numeric).any() or (self.categorical < 0).any())
+        return self.n_missing > 0
 
 
 @dataclass(frozen=True)

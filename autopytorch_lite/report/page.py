@@ -185,11 +185,8 @@ def _data_facts(run: RunRecord) -> list[tuple[str, str]]:
     if run.classes:
         shown = ", ".join(run.classes[:12]) + (", …" if len(run.classes) > 12 else "")
         facts.append(("classes", f"{len(run.classes)}: {shown}"))
-    for name, label in (("n_missing", "missing cells"), ("has_missing", "missing cells")):
-        if name in data:
-            value = data[name]
-            facts.append((label, ("some" if value else "none") if isinstance(value, bool) else number(value)))
-            break
+    if "n_missing" in data:
+        facts.append(("missing cells", number(data["n_missing"])))
     facts.append(("metric", metric_words(run.metric)))
     facts.append(("validation", _resampling_words(str(data.get("resampling", "auto")))))
     return facts
