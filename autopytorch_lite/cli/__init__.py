@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import click
 
+from autopytorch_lite.cli.common import run
 from autopytorch_lite.cli.results import leaderboard, predict, report
 from autopytorch_lite.cli.search import fit, resume
 from autopytorch_lite.cli.spaces import space
@@ -44,4 +45,4 @@ for command in (fit, resume, predict, leaderboard, report, space):
 
 def main() -> None:
     """Entry point of the command."""
-    cli(prog_name="autopytorch-lite")
+    run(cli, "autopytorch-lite")

@@ -6,7 +6,7 @@ import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 
@@ -31,6 +31,25 @@ def debuggable(command: Command) -> Command:
             raise click.ClickException(str(error)) from error
 
     return wrapped  # type: ignore[return-value]
+
+
+def run(command: click.Command, name: str) -> NoReturn:
+    """Run a command line and exit: 0 done, 1 failed, 2 misused; an error is one line on standard error."""
+    try:
+        sys.exit(command.main(prog_name=name, standalone_mode=False))
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else name
+        click.echo(f"Error: {' '.join(error.format_message().split())} See {path} --help.", err=True)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        click.echo("Aborted.", err=True)
+        sys.exit(1)
 
 
 RUN_DIR = click.argument("run_dir", type=click.Path(exists=True, file_okay=False, path_type=Path))

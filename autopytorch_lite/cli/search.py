@@ -53,7 +53,9 @@ def _column_kinds(context: click.Context, parameter: click.Parameter, values: tu
 )
 @click.option("--trials", type=click.IntRange(min=1), help="Stop after this many evaluations.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Run directory, new or empty.  [default: runs/TABLE-TIMESTAMP]"
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Run directory; one that holds this very search is continued.  [default: runs/TABLE-TIMESTAMP]",
 )
 @click.option(
     "--task",
@@ -110,7 +112,7 @@ def fit(
     from autopytorch_lite.data.readers import read_table
     from autopytorch_lite.data.target import guess_kind
 
-    run_dir = _new_run_dir(out, table)
+    run_dir = _run_dir(out, table)
     X, y, target_name = read_table(table, target)
     if y is None:
         columns = ", ".join(map(str, X.columns[:30]))
@@ -131,21 +133,12 @@ def fit(
     _finish(estimator, run_dir, plan, split)
 
 
-def _new_run_dir(out: Path | None, table: str) -> Path:
-    """The run directory to make.
-
-    Raises:
-        BadParameter: it exists and is not empty.
-    """
-    if out is None:
-        name = Path(table.rpartition(":")[2]).stem or "table"
-        return Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        hint = (
-            f"continue it with: autopytorch-lite resume {out}" if (out / "run.json").exists() else "choose another one"
-        )
-        raise click.BadParameter(f"{out} exists and is not empty; {hint}.", param_hint="--out")
-    return out
+def _run_dir(out: Path | None, table: str) -> Path:
+    """The run directory; a time-stamped one unless it was named."""
+    if out is not None:
+        return out
+    name = Path(table.rpartition(":")[2]).name.split(".")[0] or "table"
+    return Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
 def _new_estimator(

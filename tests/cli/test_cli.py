@@ -104,11 +104,22 @@ def test_held_out_rows_are_scored_as_predict_predicts_them(run_dir: Path):
 
 
 def test_a_directory_that_holds_something_is_refused(invoke: Invoke, workspace: Path, run_dir: Path, tmp_path: Path):
-    refused = invoke("fit", workspace / "iris.csv", "--target", "species", "--out", run_dir)
-    assert refused.exit_code == 2
-    assert f"autopytorch-lite resume {run_dir}" in refused.stderr
+    refused = invoke("fit", workspace / "iris.csv", "--target", "species", "--out", run_dir)  # all rows: other data
+    assert refused.exit_code == 1
+    assert f"{run_dir} belongs to another data set" in refused.stderr
     (tmp_path / "mine.txt").touch()
-    assert invoke("fit", workspace / "iris.csv", "--target", "species", "--out", tmp_path).exit_code == 2
+    refused = invoke("fit", workspace / "iris.csv", "--target", "species", "--out", tmp_path)
+    assert refused.exit_code == 1
+    assert "not empty and holds no run" in refused.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_misuse_is_one_line_on_standard_error(workspace: Path):
+    for arguments in (["fit", "iris.csv"], ["fit", "--no-such-option"], ["predict", "nowhere", "iris.csv"]):
+        command = [sys.executable, "-m", "autopytorch_lite", *arguments]
+        done = subprocess.run(command, cwd=workspace, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith("Error: ")
 
 
 def test_leaderboard_for_people_and_for_programs(invoke: Invoke, run_dir: Path, tmp_path: Path):
