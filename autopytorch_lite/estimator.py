@@ -49,8 +49,8 @@ class _AutoTabular(BaseEstimator):
         metric: str | None = None,
         search_space: str | Path | Mapping[str, Any] = "default",
         portfolio: str | Path | Sequence[Config] | None = "default",
-        min_budget: int = 5,
-        max_budget: int = 50,
+        min_budget: int | None = None,
+        max_budget: int | None = None,
         eta: int = 3,
         resampling: Any = "auto",
         ensemble_size: int = 50,
@@ -306,8 +306,9 @@ class AutoTabularClassifier(ClassifierMixin, _AutoTabular):
         search_space: name of a file in `search_spaces`, a path to one, or a mapping of edits of the default, such as
             ``{"optimizer:__choice__": ["adamw"], "backbone:shaped_mlp:num_layers": {"low": 2, "high": 4}}``.
         portfolio: name, path or list of configurations that are evaluated first, in order; None: none.
-        min_budget: epochs of the lowest rung.
-        max_budget: epochs of a full training; learning-rate schedules are laid out for it.
+        min_budget: epochs of the lowest rung; None: a ninth of `max_budget`, or what the search space says.
+        max_budget: epochs of a full training, for which learning-rate schedules are laid out; None: by the number of
+            rows (81 up to 4,000, 54 up to 15,000, else 27), or what the search space says.
         eta: one of `eta` configurations is promoted to the next rung.
         resampling: "auto", a holdout fraction, a number of folds, a scikit-learn splitter, or index pairs.
         ensemble_size: steps of greedy ensemble selection; 1 keeps the single best model.

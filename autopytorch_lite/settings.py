@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
@@ -21,6 +22,8 @@ from search_spaces import FileFormatError, UnknownFileError, load_portfolio, loa
 
 MIN_CELLS_FOR_CUDA = 2_000_000
 """Under device="auto", tables with fewer cells (rows x columns) stay on the CPU: a GPU costs more than it saves."""
+EPOCHS_BY_ROWS = ((4_000, 81), (15_000, 54), (math.inf, 27))
+"""Epochs of a full training for tables of at most so many rows."""
 
 
 def check_arguments(arguments: Mapping[str, Any]) -> None:
@@ -31,22 +34,22 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
         DataError: another argument has an impossible value; the message names it.
     """
     for name in ("time_limit", "n_trials", "memory_limit_mb"):
-        _check_number(name, arguments[name], Real, lambda value: value > 0, "a positive number or None", optional=True)
+        _check_number(name, arguments[name], Real, _is_positive, "a positive number or None", optional=True)
     if arguments["time_limit"] is None and arguments["n_trials"] is None:
         raise BudgetError(
             "Say when to stop: give time_limit (seconds), n_trials (evaluations), or both; both are None."
         )
-    for name in ("min_budget", "max_budget", "ensemble_size"):
-        _check_number(name, arguments[name], Integral, lambda value: value >= 1, "an integer of at least 1")
+    for name in ("min_budget", "max_budget"):
+        _check_number(name, arguments[name], Integral, _is_positive, "an integer of at least 1 or None", optional=True)
+    _check_number("ensemble_size", arguments["ensemble_size"], Integral, _is_positive, "an integer of at least 1")
     _check_number("eta", arguments["eta"], Integral, lambda value: value >= 2, "an integer of at least 2")
-    if arguments["min_budget"] > arguments["max_budget"]:
-        raise BudgetError(
-            f"min_budget must not be above max_budget, got min_budget={arguments['min_budget']} and "
-            f"max_budget={arguments['max_budget']} epochs."
-        )
     _check_number(
         "n_jobs", arguments["n_jobs"], Integral, lambda value: value != 0, "a non-zero integer or None", optional=True
     )
+
+
+def _is_positive(value: Any) -> bool:
+    return bool(value > 0)
 
 
 def _check_number(
@@ -68,18 +71,38 @@ def resolve_request(arguments: Mapping[str, Any], info: DatasetInfo) -> RunReque
     """
     metric = resolve_metric(arguments["metric"], info.task, info.n_outputs)
     ranges = with_edits(_ranges(arguments["search_space"]), learner_edits(arguments["learners"]))
+    min_budget, max_budget = resolve_budgets(arguments, ranges.pop("budgets", {}), info)
     return RunRequest(
         metric=metric.name,
         ranges=ranges,
         portfolio=_portfolio(arguments["portfolio"], ranges, info),
-        min_budget=int(arguments["min_budget"]),
-        max_budget=int(arguments["max_budget"]),
+        min_budget=min_budget,
+        max_budget=max_budget,
         eta=int(arguments["eta"]),
         ensemble_size=int(arguments["ensemble_size"]),
         device=resolve_device(arguments["device"], info)[0],
         precision=_resolve_precision(arguments["precision"]),
         seed=resolve_seed(arguments["random_state"]),
     )
+
+
+def resolve_budgets(arguments: Mapping[str, Any], of_space: Mapping[str, int], info: DatasetInfo) -> tuple[int, int]:
+    """Epochs of the lowest and of the highest rung.
+
+    What is not said is taken from the search space if it was made for certain budgets, as those of the paper were;
+    otherwise by the number of rows: the more rows, the more steps an epoch has, and the fewer epochs are needed. The
+    lowest rung then has a ninth of the epochs: two promotions with eta=3.
+
+    Raises:
+        BudgetError: the lowest rung would be above the highest.
+    """
+    by_rows = next(epochs for n_rows, epochs in EPOCHS_BY_ROWS if info.n_rows <= n_rows)
+    max_budget = int(arguments["max_budget"] or of_space.get("max_budget", by_rows))
+    of_nothing = of_space.get("min_budget", max_budget // 9)
+    min_budget = int(arguments["min_budget"] or max(1, min(of_nothing, max_budget)))
+    if min_budget > max_budget:
+        raise BudgetError(f"min_budget must not be above max_budget, got {min_budget=} and {max_budget=} epochs.")
+    return min_budget, max_budget
 
 
 def resolve_seed(random_state: Any) -> int:

@@ -1,7 +1,8 @@
-"""Learned vectors for the levels of categorical columns."""
+"""Learned vectors for the levels of categorical columns and for the values of numeric ones."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -46,3 +47,37 @@ class EntityEmbedding(nn.Module):
         """int64 (n, q), codes -1 (missing or unseen) .. cardinality - 1 -> float32 (n, n_features)."""
         rows = codes + 1
         return torch.cat([table(rows[:, column]) for column, table in enumerate(self.tables)], dim=1)
+
+
+class PeriodicEmbedding(nn.Module):
+    """A vector per numeric cell: sines and cosines of learned frequencies, a linear layer per column, ReLU.
+
+    A network on plain numbers learns smooth functions of each column; this lets it learn steps and bumps as well.
+
+    Args:
+        n_columns: numeric columns, p.
+        n_frequencies: frequencies per column.
+        dim: length of a cell's vector.
+        frequency_scale: standard deviation of the frequencies at the start, for columns of about unit variance.
+
+    Attributes:
+        n_features: width of the output, p * (dim + 1): the numbers themselves, then their vectors.
+
+    Source: Gorishniy, Rubachev, Babenko, 2022, On embeddings for numerical features in tabular deep learning, section
+    3.3 ("PLR").
+    """
+
+    def __init__(self, n_columns: int, n_frequencies: int, dim: int, frequency_scale: float):
+        super().__init__()
+        self.frequencies = nn.Parameter(torch.randn(n_columns, n_frequencies) * frequency_scale)
+        bound = 1 / math.sqrt(2 * n_frequencies)
+        self.weight = nn.Parameter(torch.empty(n_columns, 2 * n_frequencies, dim).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(n_columns, dim).uniform_(-bound, bound))
+        self.n_features = n_columns * (dim + 1)
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        """Float32 (n, p) -> float32 (n, n_features)."""
+        angles = 2 * math.pi * numbers[:, :, None] * self.frequencies
+        waves = torch.cat([angles.sin(), angles.cos()], dim=2)
+        vectors = torch.relu(torch.einsum("npk,pkd->npd", waves, self.weight) + self.bias)
+        return torch.cat([numbers, vectors.flatten(1)], dim=1)

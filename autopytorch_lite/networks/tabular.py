@@ -11,13 +11,24 @@ class TabularNetwork(nn.Module):
 
     Args:
         embedding: maps codes (n, q) to vectors (n, q'); None if codes are not used.
-        backbone: maps (n, d + q') to features (n, n_features).
+        backbone: maps what `embed` returns to features (n, n_features).
         head: maps features to outputs (n, n_outputs).
+        numeric_embedding: maps the first `n_numeric` numbers to vectors; None if they are used as they are.
+        n_numeric: how many of the numbers, from the first, are embedded.
     """
 
-    def __init__(self, embedding: nn.Module | None, backbone: nn.Module, head: nn.Module):
+    def __init__(
+        self,
+        embedding: nn.Module | None,
+        backbone: nn.Module,
+        head: nn.Module,
+        numeric_embedding: nn.Module | None = None,
+        n_numeric: int = 0,
+    ):
         super().__init__()
         self.embedding = embedding
+        self.numeric_embedding = numeric_embedding
+        self.n_numeric = n_numeric
         self.backbone = backbone
         self.head = head
 
@@ -27,9 +38,12 @@ class TabularNetwork(nn.Module):
 
     def embed(self, dense: Tensor, codes: Tensor) -> Tensor:
         """The backbone's input, (n, d + q'): numbers first, then embedded codes. Mixup interpolates here."""
-        if self.embedding is None:
-            return dense
-        return torch.cat([dense, self.embedding(codes)], dim=1)
+        parts = [dense]
+        if self.numeric_embedding is not None:
+            parts = [self.numeric_embedding(dense[:, : self.n_numeric]), dense[:, self.n_numeric :]]
+        if self.embedding is not None:
+            parts.append(self.embedding(codes))
+        return torch.cat(parts, dim=1) if len(parts) > 1 else dense
 
     def outputs(self, embedded: Tensor) -> Tensor:
         """What follows `embed`."""

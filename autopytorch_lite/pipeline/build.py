@@ -18,6 +18,7 @@ from autopytorch_lite.pipeline.components.gradient_boosting import GRADIENT_BOOS
 from autopytorch_lite.pipeline.components.imputation import IMPUTATION
 from autopytorch_lite.pipeline.components.initialization import INITIALIZATION
 from autopytorch_lite.pipeline.components.losses import LOSSES
+from autopytorch_lite.pipeline.components.numeric_embedding import NUMERIC_EMBEDDING
 from autopytorch_lite.pipeline.components.optimizers import OPTIMIZERS
 from autopytorch_lite.pipeline.components.scaling import SCALING
 from autopytorch_lite.pipeline.components.schedules import SCHEDULES
@@ -50,6 +51,7 @@ def default_graph() -> Choice:
             Choice("scaling", SCALING),
             Choice("preprocessing", PREPROCESSING),
             Choice("embedding", EMBEDDING, requires={"preprocessing": ("none",)}),
+            Choice("numeric_embedding", NUMERIC_EMBEDDING, requires={"preprocessing": ("none", "power_transformer")}),
             Choice("backbone", BACKBONES),
             Choice("initialization", INITIALIZATION),
             Choice("optimizer", OPTIMIZERS, default="adam"),

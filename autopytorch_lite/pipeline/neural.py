@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from autopytorch_lite.data.schema import EncodedTable
 from autopytorch_lite.metrics import Metric
-from autopytorch_lite.networks.embeddings import EntityEmbedding
+from autopytorch_lite.networks.embeddings import EntityEmbedding, PeriodicEmbedding
 from autopytorch_lite.networks.heads import LinearHead
 from autopytorch_lite.networks.seeding import seeded_rng
 from autopytorch_lite.networks.tabular import TabularNetwork
@@ -23,6 +23,7 @@ from autopytorch_lite.pipeline.components.backbones import BackboneFactory, d_ou
 from autopytorch_lite.pipeline.components.embedding import EmbeddedColumns
 from autopytorch_lite.pipeline.components.initialization import Initialization
 from autopytorch_lite.pipeline.components.losses import LossFactory
+from autopytorch_lite.pipeline.components.numeric_embedding import PeriodicColumns
 from autopytorch_lite.pipeline.learner import FitOutcome, FitSettings, Learner, Rows, check_budget, not_fitted
 from autopytorch_lite.pipeline.preprocessor import PreprocessingSteps, TabularPreprocessor
 from autopytorch_lite.pipeline.serialize import read_json, write_json
@@ -47,6 +48,7 @@ class NeuralSteps:
 
     batch_size: int
     preprocessing: PreprocessingSteps
+    numeric_embedding: PeriodicColumns | None
     backbone: BackboneFactory
     initialization: Initialization
     optimizer: OptimizerFactory
@@ -57,7 +59,7 @@ class NeuralSteps:
 
 
 def assemble_neural(parts: dict[str, Any]) -> NeuralLearner:
-    """The learner made of the built children; without categorical columns "encoding" and "embedding" are absent."""
+    """The learner made of the built children; what does not apply to the data or other choices is absent."""
     preprocessing = PreprocessingSteps(
         imputer=parts["imputation"],
         encoding=parts.get("encoding"),
@@ -69,6 +71,7 @@ def assemble_neural(parts: dict[str, Any]) -> NeuralLearner:
         NeuralSteps(
             batch_size=parts["batching"],
             preprocessing=preprocessing,
+            numeric_embedding=parts.get("numeric_embedding"),
             backbone=parts["backbone"],
             initialization=parts["initialization"],
             optimizer=parts["optimizer"],
@@ -179,12 +182,19 @@ class NeuralLearner(Learner):
 
     def _new_network(self, preprocessor: TabularPreprocessor, seed: int) -> TabularNetwork:
         """The untrained network; the same seed gives the same weights."""
-        embedded, info = self._steps.preprocessing.embedded, self.dataset_info
+        embedded, numeric, info = self._steps.preprocessing.embedded, self._steps.numeric_embedding, self.dataset_info
         with seeded_rng(seed, 0):
             cardinalities = [info.cardinalities[column] for column in embedded.columns]
             embedding = EntityEmbedding(cardinalities, embedded.dims) if embedded.columns else None
-            backbone = self._steps.backbone(preprocessor.n_dense + sum(embedded.dims))
-            network = TabularNetwork(embedding, backbone, LinearHead(d_out(backbone), info.n_outputs))
+            n_inputs = preprocessor.n_dense + sum(embedded.dims) + (numeric.n_columns * numeric.dim if numeric else 0)
+            backbone = self._steps.backbone(n_inputs)
+            network = TabularNetwork(
+                embedding,
+                backbone,
+                LinearHead(d_out(backbone), info.n_outputs),
+                numeric_embedding=PeriodicEmbedding(**asdict(numeric)) if numeric else None,
+                n_numeric=numeric.n_columns if numeric else 0,
+            )
             self._steps.initialization(network)
         return network
 

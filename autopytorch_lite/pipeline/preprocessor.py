@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from autopytorch_lite.data.schema import EncodedTable
+from autopytorch_lite.errors import DivergedError
 from autopytorch_lite.pipeline.components.embedding import EmbeddedColumns
 from autopytorch_lite.pipeline.components.encoding import Encoding
 from autopytorch_lite.pipeline.components.feature_preprocessing import FeatureStep
@@ -128,7 +129,13 @@ class TabularPreprocessor:
         transformer = step.transformer(**arguments)
         if "random_state" in transformer.get_params():
             transformer.set_params(random_state=seed % 2**32)
-        return transformer.fit(X)
+        try:
+            return transformer.fit(X)
+        except (ValueError, np.linalg.LinAlgError) as error:
+            if isinstance(error, ValueError) and "infs or NaNs" not in str(error):
+                raise
+            name = type(transformer).__name__
+            raise DivergedError(f"{name} must find a finite solution, and found none on these rows: {error}") from error
 
     def _dense(self, numeric: FloatArray, categorical: IntArray) -> FloatArray:
         X = self._columns(numeric, categorical)

@@ -12,7 +12,7 @@ from autopytorch_lite.space.names import known_hyperparameters
 from autopytorch_lite.types import ConfigValue, DatasetInfo
 
 FORMAT = 1
-_FILE_KEYS = ("format", "name", "description", "source", "license", "edits")
+_FILE_KEYS = ("format", "name", "description", "source", "license", "budgets", "edits")
 _NUMBER_FIELDS = ("low", "high", "log", "default")
 _CHOICE_FIELDS = ("choices", "exclude", "default")
 

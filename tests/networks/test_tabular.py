@@ -4,7 +4,7 @@ from torch import nn
 
 from autopytorch_lite.errors import UnknownNameError
 from autopytorch_lite.networks.backbones import ShapedMLP, ShapedResNet
-from autopytorch_lite.networks.embeddings import EntityEmbedding, embedding_dim
+from autopytorch_lite.networks.embeddings import EntityEmbedding, PeriodicEmbedding, embedding_dim
 from autopytorch_lite.networks.heads import LinearHead
 from autopytorch_lite.networks.initialization import initialize
 from autopytorch_lite.networks.seeding import seeded_rng
@@ -107,3 +107,25 @@ def test_the_same_seed_builds_the_same_network():
     with seeded_rng(5):
         second = small_network()
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+
+
+def test_periodic_embedding_is_sines_and_cosines_by_hand():
+    torch.manual_seed(0)
+    embedding = PeriodicEmbedding(n_columns=2, n_frequencies=3, dim=4, frequency_scale=0.5)
+    x = torch.randn(5, 2)
+    out = embedding(x)
+    assert out.shape == (5, embedding.n_features) == (5, 2 * 5)
+    torch.testing.assert_close(out[:, :2], x)
+    angles = 2 * torch.pi * x[:, 1:2] * embedding.frequencies[1]
+    waves = torch.cat([angles.sin(), angles.cos()], dim=1)
+    torch.testing.assert_close(out[:, 6:], torch.relu(waves @ embedding.weight[1] + embedding.bias[1]))
+
+
+def test_only_the_first_numbers_are_embedded_and_the_frequencies_learn():
+    embedding = PeriodicEmbedding(n_columns=2, n_frequencies=3, dim=4, frequency_scale=0.5)
+    backbone = ShapedMLP(10 + 3, 1, num_layers=2, max_units=8)
+    network = TabularNetwork(None, backbone, LinearHead(backbone.n_features, 1), embedding, n_numeric=2)
+    dense, codes = torch.randn(6, 5), torch.zeros(6, 0, dtype=torch.int64)
+    torch.testing.assert_close(network.embed(dense, codes)[:, 10:], dense[:, 2:])
+    network(dense, codes).sum().backward()
+    assert embedding.frequencies.grad is not None and embedding.frequencies.grad.abs().sum() > 0

@@ -48,8 +48,9 @@ def test_the_default_graph_is_as_documented() -> None:
     graph = default_graph()
     graph.validate()
     neural = graph.find("neural")
-    names = "batching imputation encoding scaling preprocessing embedding backbone initialization optimizer lr_schedule"
-    assert [child.name for child in neural.children] == [*names.split(), "loss", "batch_technique", "early_stopping"]
+    names = "batching imputation encoding scaling preprocessing embedding numeric_embedding backbone initialization"
+    training = "optimizer lr_schedule loss batch_technique early_stopping"
+    assert [child.name for child in neural.children] == [*names.split(), *training.split()]
     embedding = graph.find("embedding")
     assert isinstance(embedding, Choice)
     assert embedding.requires == {"preprocessing": ("none",)}

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, StandardScaler
+from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, QuantileTransformer, StandardScaler
 
 from autopytorch_lite.pipeline.graph import Component, Nothing
 from autopytorch_lite.types import ConfigValue, DatasetInfo
+
+MAX_QUANTILES = 1_000
 
 
 class Standardize(Component):
@@ -43,4 +45,15 @@ class MaxAbs(Component):
         return MaxAbsScaler()
 
 
-SCALING = (Standardize(), MinMax(), MaxAbs(), Nothing())
+class Quantile(Component):
+    """Ranks among the training rows, spread like a normal distribution; outliers and skew lose their weight."""
+
+    name = "quantile"
+
+    def build(self, values: Mapping[str, ConfigValue], info: DatasetInfo) -> QuantileTransformer:
+        """A scaler with scikit-learn's interface, not yet fitted."""
+        n_quantiles = max(2, min(MAX_QUANTILES, info.n_rows // 4))
+        return QuantileTransformer(n_quantiles=n_quantiles, output_distribution="normal", random_state=0)
+
+
+SCALING = (Standardize(), MinMax(), MaxAbs(), Quantile(), Nothing())
