@@ -5,6 +5,7 @@ from autopytorch_lite.errors import UnknownNameError
 from autopytorch_lite.networks.layers import (
     ACTIVATIONS,
     BatchNorm,
+    Dropout,
     ShakeDrop,
     ShakeShake,
     activation_layer,
@@ -120,3 +121,28 @@ def test_seeded_rng_repeats_and_leaves_the_global_state_alone():
     with seeded_rng(7, 4):
         assert not torch.equal(torch.rand(3), first)
     assert derived_seed(1, 2) != derived_seed(2, 1)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
+def test_dropout_drops_its_share_keeps_the_mean_and_passes_gradients_of_kept_units_only(rate):
+    torch.manual_seed(0)
+    layer = Dropout(rate)
+    x = torch.ones(1000, 301, requires_grad=True)
+    out = layer(x)
+    is_dropped = out == 0
+    assert is_dropped.float().mean().item() == pytest.approx(rate, abs=0.005)
+    assert is_dropped.float().mean(dim=0).std().item() < 0.02  # no unit is favoured
+    assert out.mean().item() == pytest.approx(1.0, abs=0.03)
+    torch.testing.assert_close(out[~is_dropped], torch.full_like(out[~is_dropped], 1 / (1 - rate)), rtol=1e-4, atol=0)
+    out.sum().backward()
+    torch.testing.assert_close(x.grad, out.detach())
+
+
+def test_dropout_does_nothing_in_evaluation_mode_and_repeats_under_a_seed():
+    layer, x = Dropout(0.5), torch.randn(7, 5)
+    torch.testing.assert_close(layer.eval()(x), x)
+    layer.train()
+    with seeded_rng(1):
+        first = layer(x)
+    with seeded_rng(1):
+        torch.testing.assert_close(layer(x), first)
