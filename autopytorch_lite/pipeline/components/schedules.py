@@ -123,6 +123,22 @@ class AlternatingCosine(_Schedule):
     own = (Int("T_max", 1, 20, default=10), _T_MULT, Float("amplitude_reduction", 0.1, 1.0, default=0.9), _ETA_MIN)
 
 
+class CosineWithWarmup(_Schedule):
+    """A linear rise over the first epochs, then half a cosine down over the rest."""
+
+    name = "cosine_with_warmup"
+    make = staticmethod(schedules.cosine_with_warmup)
+    own = (Int("warmup_epochs", 1, 10, default=3), _ETA_MIN)
+
+
+class OneCycle(_Schedule):
+    """Up and down again along cosines, over all epochs."""
+
+    name = "one_cycle"
+    make = staticmethod(schedules.one_cycle)
+    own = (Float("warmup_share", 0.05, 0.5, default=0.3),)
+
+
 class NoSchedule(_Schedule):
     """The learning rate stays."""
 
@@ -139,5 +155,7 @@ SCHEDULES = (
     Adaptive(),
     Plateau(),
     AlternatingCosine(),
+    CosineWithWarmup(),
+    OneCycle(),
     NoSchedule(),
 )
