@@ -249,7 +249,7 @@ class _AutoTabular(BaseEstimator):
     def _search(self, start: float, time_limit: float | None, n_trials: int | None) -> Self:
         """Run the search for what is left of the time, then select and load the ensemble."""
         n_workers = resolve_n_jobs(self.n_jobs)
-        self._run.search(
+        result = self._run.search(
             time_limit_s=None if time_limit is None else _search_seconds(time_limit, time.monotonic() - start),
             n_trials=n_trials,
             n_workers=n_workers,
@@ -260,19 +260,20 @@ class _AutoTabular(BaseEstimator):
         self._lines: list[Line] = self._run.lines()
         ensemble = self._run.select_ensemble(self._run.library(self._lines), max_seconds=_selection_seconds(time_limit))
         if ensemble is None:
-            ensemble = self._baseline(time_limit)
+            ensemble = self._baseline()
         self._adopt(read_json(self._run.directory.run), ensemble, self._run.predictor(ensemble))
         self._run.write_ensemble(ensemble)
-        self._run.directory.done.touch()
+        if not result.interrupted:
+            self._run.directory.done.touch()
         return self
 
-    def _baseline(self, time_limit: float | None) -> Ensemble:
-        """What to predict with when nothing succeeded: a quick baseline if time was short, an error if all failed."""
+    def _baseline(self) -> Ensemble:
+        """What to predict with when nothing succeeded: a quick baseline if nothing ended, an error if all failed."""
         failures = failure_summary(self._lines)
         if failures:
             raise NothingTrainedError(f"No evaluation succeeded, so there is no model.\n{failures}")
         warnings.warn(
-            f"No evaluation ended within {time_limit:g} seconds; the model is a small baseline. Give more time.",
+            "The search stopped before its first evaluation ended, so the model is a small baseline; give more time.",
             stacklevel=4,
         )
         return self._run.baseline_ensemble()

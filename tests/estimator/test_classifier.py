@@ -192,3 +192,32 @@ def test_the_run_directory_says_what_was_asked(fitted):
     assert run["arguments"]["max_budget"] == 3
     assert run["dataset"]["classes"] == ["no", "yes"]
     assert (Path(fitted.run_dir) / "DONE").exists()
+
+
+def test_a_limit_too_short_for_any_evaluation_gives_a_baseline_and_says_so(mixed, tmp_path):
+    X, y = mixed
+    model = AutoTabularClassifier(**{**QUICK, "n_trials": None}, time_limit=0.01, run_dir=tmp_path / "run")
+    with pytest.warns(UserWarning, match="small baseline"):
+        model.fit(X, y)
+    assert model.score(X, y) > 0.7
+    assert len(model.leaderboard()) == 0 or not (model.leaderboard()["status"] == "ok").any()
+    np.testing.assert_array_equal(load(tmp_path / "run").predict_proba(X), model.predict_proba(X))
+    model.refit_more(n_trials=2)
+    assert (model.history_["status"] == "ok").any()
+
+
+def test_interrupting_a_fit_keeps_what_has_finished(mixed, tmp_path):
+    """Ctrl-C after the second evaluation: a usable model, and a run that is not marked as done."""
+    X, y = mixed
+    seen = []
+
+    def interrupt(event):
+        seen.append(event.kind)
+        if event.kind == "evaluation_end" and seen.count("evaluation_end") == 2:
+            raise KeyboardInterrupt
+
+    model = AutoTabularClassifier(**QUICK, run_dir=tmp_path / "run", callbacks=(interrupt,)).fit(X, y)
+    assert (model.history_["status"] == "ok").sum() == 2
+    assert not (tmp_path / "run" / "DONE").exists()
+    assert AutoTabularClassifier.resume(tmp_path / "run").score(X, y) > 0.7
+    assert (tmp_path / "run" / "DONE").exists()
