@@ -313,6 +313,7 @@ class EnsembleUpdater:
         """Take in an event of the tuner."""
         if event.kind is EventKind.START:
             self._library = self._run.library(self._run.lines())
+            self._library.on_drop = self._run.files.drop_results
         elif event.kind is EventKind.EVALUATION_END and event.finished is not None and self._library is not None:
             changed = self._library.add(event.finished)
             if changed and time.monotonic() >= self._not_before:

@@ -23,7 +23,7 @@ from autopytorch_lite.history.interrupts import Interrupts, deferred_interrupts
 from autopytorch_lite.history.store import HistoryStore, MemoryStore, RunDirectory, Store
 from autopytorch_lite.history.summary import Incumbent, closed, elapsed_s, incumbent, open_proposals, proposals
 from autopytorch_lite.history.trial import Done, Finished, Line, Proposal, Proposed, Status, TrialKey, Wait
-from autopytorch_lite.search.base import Searcher
+from autopytorch_lite.search.base import KnowsContinuable, Searcher
 
 _STOP_POLL_S = 0.5
 
@@ -148,6 +148,7 @@ class _Loop:
         self._again: list[Proposal] = []
         self._running: dict[TrialKey, float] = {}
         self._proposals: dict[TrialKey, Proposal] = {}
+        self._checkpoints: set[TrialKey] = set()
         self._n_finished = 0
         self._incumbent: Incumbent | None = None
         self._offset_s = 0.0
@@ -164,6 +165,7 @@ class _Loop:
         for number, line in enumerate(self._lines, start=1):
             try:
                 self._searcher.tell(line)
+                self._note_checkpoint(line)
             except ValueError as error:
                 raise HistoryError(
                     "A run is continued with the searcher that began it, but line "
@@ -251,16 +253,28 @@ class _Loop:
     def _keep(self, line: Finished) -> Finished:
         line = replace(line, started_s=self._running.pop(line.key), finished_s=self._elapsed_s())
         self._append(line)
-        proposal = self._proposals[line.key]
-        if line.ok and proposal.resume_from is not None:
-            self._files.drop_checkpoint(TrialKey(proposal.config_id, proposal.resume_from))
+        self._drop_checkpoints()
         self._n_finished += line.status is not Status.CANCELLED
         return line
+
+    def _drop_checkpoints(self) -> None:
+        """Drop the checkpoints that no proposal can continue any more; they are the largest files of a run."""
+        if not isinstance(self._searcher, KnowsContinuable):
+            return
+        needed = self._searcher.continuable()
+        for key in [key for key in self._checkpoints if key not in needed]:
+            self._files.drop_checkpoint(key)
+            self._checkpoints.remove(key)
 
     def _append(self, line: Line) -> None:
         self._store.append(line)
         self._lines.append(line)
         self._searcher.tell(line)
+        self._note_checkpoint(line)
+
+    def _note_checkpoint(self, line: Line) -> None:
+        if isinstance(line, Finished) and line.ok:
+            self._checkpoints.add(line.key)
 
     def _update_incumbent(self, proposal: Proposal, line: Finished) -> None:
         if line.loss is None:

@@ -80,6 +80,7 @@ class Library:
         metric: what the ensemble minimises.
         sample_weight: float array, shape (n_rows,), or None.
         n_candidates: how many best trials are kept.
+        on_drop: called with a trial that is no candidate any more, and never will be again.
     """
 
     read_predictions: Callable[[TrialKey], FloatArray]
@@ -87,6 +88,7 @@ class Library:
     metric: Metric
     sample_weight: FloatArray | None = None
     n_candidates: int = N_CANDIDATES
+    on_drop: Callable[[TrialKey], None] = lambda key: None
     _losses: dict[TrialKey, float] = field(default_factory=dict)
     _predictions: dict[TrialKey, FloatArray] = field(default_factory=dict)
 
@@ -102,6 +104,7 @@ class Library:
             worst = max(self._losses, key=lambda key: (self._losses[key], key))
             del self._losses[worst]
             self._predictions.pop(worst, None)
+            self.on_drop(worst)
         return line.key in self._losses
 
     def extend(self, lines: Iterable[Line]) -> None:

@@ -70,7 +70,8 @@ class TabularObjective:
         resume_from = None if state is None else fold_folder(state, fold)
         outcome = learner.fit(train, val, budget=budget, settings=settings, resume_from=resume_from)
         learner.save(_made(fold_folder(checkpoint.folder, fold)))
-        learner.save_checkpoint(_made(fold_folder(checkpoint.state_folder(), fold)))
+        if budget < self.max_budget:  # nothing continues a full training
+            learner.save_checkpoint(_made(fold_folder(checkpoint.state_folder(), fold)))
         return outcome
 
     def _score(self, dataset: Dataset, predictions: FloatArray, outcomes: list[FitOutcome], folder: Path) -> Result:

@@ -82,6 +82,12 @@ class TrialFiles:
         """Remove what only continuing the trial needs; model and predictions remain."""
         shutil.rmtree(self.folder(key) / CHECKPOINT, ignore_errors=True)
 
+    def drop_results(self, key: TrialKey) -> None:
+        """Remove model and predictions of a trial that no ensemble will take; what continuing it needs remains."""
+        for path in self.folder(key).glob("*") if self.folder(key).is_dir() else ():
+            if path.name != CHECKPOINT:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
     @staticmethod
     def _commit(staged: Path, target: Path) -> None:
         if not any(staged.iterdir()):

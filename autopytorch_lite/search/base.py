@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-from autopytorch_lite.history.trial import Done, Finished, Proposal, Proposed, Wait
+from autopytorch_lite.history.trial import Done, Finished, Proposal, Proposed, TrialKey, Wait
+
+
+@runtime_checkable
+class KnowsContinuable(Protocol):
+    """A searcher that can say which finished trials it may still ask to continue; checkpoints of others can go."""
+
+    def continuable(self) -> set[TrialKey]:
+        """Trials that a proposal, made or yet to come, may continue. Changes nothing."""
+        ...
 
 
 @runtime_checkable

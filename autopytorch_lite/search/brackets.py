@@ -162,6 +162,14 @@ class Bracket:
         """Take in the loss of a member at the current rung; infinite if it failed."""
         self._losses[config_id] = loss
 
+    def continuable(self) -> set[TrialKey]:
+        """Trials that this bracket may still continue, or that a running trial of it continues."""
+        waiting = {*self._promoted, *(self._members - self._losses.keys())} if self._rung > 0 else set()
+        keys = {TrialKey(config_id, self.budgets[self._rung - 1]) for config_id in waiting}
+        if self._rung + 1 < len(self.sizes):
+            keys |= {TrialKey(config_id, self.budgets[self._rung]) for config_id in self._members}
+        return keys
+
     def settle(self, *, can_grow: bool) -> None:
         """Promote once the current rung is full and finished. A rung of failures only ends the bracket."""
         awaits_members = bool(self._promoted) or (can_grow and self._wants_new)
@@ -253,6 +261,10 @@ class BracketSchedule:
         if bracket is not None:
             bracket.finish(key.config_id, loss)
             self._settle(can_grow=can_grow)
+
+    def continuable(self) -> set[TrialKey]:
+        """Trials that an open bracket may still continue."""
+        return set().union(*(bracket.continuable() for bracket in self._open.values()))
 
     def _new_bracket(self) -> Bracket:
         n_at_least = self._n_first if self._n_opened == 0 else 0

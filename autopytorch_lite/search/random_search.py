@@ -46,6 +46,10 @@ class FullBudget:
     def finish(self, key: TrialKey, loss: float, *, can_grow: bool) -> None:
         """Nothing follows from a loss."""
 
+    def continuable(self) -> set[TrialKey]:
+        """None: every trial is whole."""
+        return set()
+
 
 class RandomSearch(ScheduledSearcher):
     """Random configurations, each evaluated at the largest budget; no configuration twice.

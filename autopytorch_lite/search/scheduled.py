@@ -37,6 +37,10 @@ class Schedule(Protocol):
         """Take in a loss, infinite for a failure."""
         ...
 
+    def continuable(self) -> set[TrialKey]:
+        """Trials that may still be continued."""
+        ...
+
 
 class ScheduledSearcher(ABC):
     """Fills the slots of a schedule: with the portfolio first, then with what `_new_configuration` gives.
@@ -102,6 +106,10 @@ class ScheduledSearcher(ABC):
     def open_proposals(self) -> list[Proposal]:
         """Proposals that have not finished, in the order proposed."""
         return self._ledger.open_proposals()
+
+    def continuable(self) -> set[TrialKey]:
+        """Trials whose checkpoints are still needed; see `KnowsContinuable`."""
+        return self._schedule.continuable()
 
     def incumbent(self) -> Finished | None:
         """The best finished trial on the largest budget evaluated so far."""

@@ -22,6 +22,7 @@ from autopytorch_lite.history.trial import (
     line_from_json,
 )
 from autopytorch_lite.search import Searcher
+from autopytorch_lite.search.base import KnowsContinuable
 
 MakeSearcher = Callable[[], Searcher]
 
@@ -36,6 +37,7 @@ def check_searcher(make: MakeSearcher, space: ConfigurationSpace, seed: int = 0,
         check_proposals(lines, space)
         check_trials(lines)
         check_replay(make, lines)
+        check_continuable(make(), lines)
     check_contradictions(make)
     check_cancelled(make)
 
@@ -127,6 +129,23 @@ def check_replay(make: MakeSearcher, lines: Sequence[Line]) -> None:
         replayed.tell(line_from_json(line.to_json()))
     for n_lines in {0, 1, len(lines) // 3, len(lines) // 2, len(lines) - 1, len(lines)}:
         check_restart(make, lines, n_lines)
+
+
+def check_continuable(searcher: Searcher, lines: Sequence[Line]) -> None:
+    """A trial that is continued was continuable from its end until its continuation has ended."""
+    assert isinstance(searcher, KnowsContinuable)
+    needed_by = {
+        line.key: TrialKey(line.key.config_id, line.proposal.resume_from)
+        for line in lines
+        if isinstance(line, Proposed) and line.proposal.resume_from is not None
+    }
+    closed: set[TrialKey] = set()
+    for line in lines:
+        searcher.tell(line)
+        if isinstance(line, Finished) and line.status is not Status.CANCELLED:
+            closed.add(line.key)
+        needed = {key for continuation, key in needed_by.items() if key in closed and continuation not in closed}
+        assert needed <= searcher.continuable()
 
 
 def check_restart(make: MakeSearcher, lines: Sequence[Line], n_lines: int) -> None:

@@ -59,3 +59,15 @@ def test_the_ensemble_survives_json():
     assert Ensemble.from_json(ensemble.to_json()) == ensemble
     assert sum(member.weight for member in ensemble.members) == pytest.approx(1)
     assert ensemble.loss <= ensemble.best_single_loss
+
+
+def test_who_drops_out_is_told_once_and_is_never_needed_again():
+    dropped = []
+    lines = [finished(i) for i in range(12)]
+    library = make_library(4)
+    library.on_drop = dropped.append
+    library.extend(lines)
+    assert len(dropped) == len(set(dropped)) == 8
+    later = make_library(4)
+    later.extend(lines)
+    assert not set(dropped) & {member.key for member in later.build(size=9, seed=0).members}

@@ -78,3 +78,15 @@ def test_remains_of_killed_trials_can_be_discarded(tmp_path: Path) -> None:
     assert not files.staging_folder(KEY).exists()
     files.discard_all()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_dropping_results_keeps_the_checkpoint(tmp_path: Path) -> None:
+    files = TrialFiles(tmp_path)
+    with files.staging(KEY) as folder:
+        (folder / CHECKPOINT).mkdir()
+        (folder / CHECKPOINT / "optimizer").write_text("x")
+        (folder / "model").write_text("x")
+        (folder / "fold0").mkdir()
+    files.drop_results(KEY)
+    files.drop_results(TrialKey(0, 1))
+    assert names(tmp_path) == ["3_9/checkpoint/optimizer"]
