@@ -217,7 +217,7 @@ class _AutoTabular(BaseEstimator):
     def _seed(self) -> int:
         """The seed of this run; a run that is continued without a `random_state` keeps its own."""
         if self.random_state is None and self.run_dir is not None and RunDirectory(Path(self.run_dir)).run.exists():
-            return TableRun.open(Path(self.run_dir)).request.seed
+            return int(read_json(RunDirectory(Path(self.run_dir)).run).get("seed", 0))
         return resolve_seed(self.random_state)
 
     def _open_or_create(self, dataset: Dataset, request: RunRequest) -> TableRun:
@@ -226,11 +226,12 @@ class _AutoTabular(BaseEstimator):
             folder = Path(self._temporary.name)
         else:
             folder = Path(self.run_dir)
-        if RunDirectory(folder).run.exists():
+        is_half_made = TableRun.is_half_made(folder)
+        if RunDirectory(folder).run.exists() and not is_half_made:
             run = TableRun.open(folder)
             run.check_same(dataset, request)
             return run
-        if folder.exists() and any(folder.iterdir()):
+        if folder.exists() and any(folder.iterdir()) and not is_half_made:
             raise HistoryError(f"Run directory {folder} is not empty and holds no run; choose an empty one.")
         arguments = persistence.storable_arguments(self.get_params(deep=False))
         return TableRun.create(folder, dataset, request, arguments=arguments, resampling=dataset.describe_folds())

@@ -93,7 +93,7 @@ class TableRun:
     def create(
         cls, folder: Path, dataset: Dataset, request: RunRequest, *, arguments: Mapping[str, Any], resampling: str
     ) -> TableRun:
-        """Write what was asked and the data into an empty directory.
+        """Write what was asked, then the data, into a directory that holds no run; `data/schema.json` is the last.
 
         Args:
             folder: made if absent.
@@ -104,22 +104,31 @@ class TableRun:
         """
         run = cls(RunDirectory(folder), dataset, request)
         run.directory.files.mkdir(parents=True, exist_ok=True)
-        dataset.save(data_folder(run.directory))
+        write_json_atomic(run.directory.run, run._description(arguments, resampling))
         rows = validation_rows(dataset)
         np.save(run.directory.files / "validation_targets.npy", dataset.y[rows])
         if dataset.sample_weight is not None:
             np.save(run.directory.files / "validation_weights.npy", dataset.sample_weight[rows])
-        write_json_atomic(run.directory.run, run._description(arguments, resampling))
+        dataset.save(data_folder(run.directory))
         return run
+
+    @classmethod
+    def is_half_made(cls, folder: Path) -> bool:
+        """Whether `create` was killed before it had stored the data, so that nothing has been evaluated yet."""
+        directory = RunDirectory(folder)
+        is_ours = directory.run.exists() and "request" in read_json(directory.run)
+        return is_ours and not (data_folder(directory) / "schema.json").exists()
 
     @classmethod
     def open(cls, folder: Path) -> TableRun:
         """Read a run directory back.
 
         Raises:
-            HistoryError: it is not a run directory on a table, or it holds only a saved model.
+            HistoryError: it is not a run directory on a table, holds only a saved model, or nothing but its beginnings.
         """
         directory = RunDirectory(folder)
+        if cls.is_half_made(folder):
+            raise HistoryError(f"{folder} was stopped before its data was stored; start it again with fit.")
         description = read_json(directory.run)
         if "request" not in description or not (data_folder(directory) / "y.npy").exists():
             raise HistoryError(f"{folder} holds no table to search on; it is not the run directory of an estimator.")

@@ -221,3 +221,13 @@ def test_interrupting_a_fit_keeps_what_has_finished(mixed, tmp_path):
     assert not (tmp_path / "run" / "DONE").exists()
     assert AutoTabularClassifier.resume(tmp_path / "run").score(X, y) > 0.7
     assert (tmp_path / "run" / "DONE").exists()
+
+
+def test_a_run_killed_while_it_stored_its_data_is_begun_again(mixed, tmp_path):
+    X, y = mixed
+    AutoTabularClassifier(**{**QUICK, "n_trials": 1}, run_dir=tmp_path).fit(X, y)
+    for name in ("data/schema.json", "history.jsonl", "space.json", "ensemble.json", "DONE"):
+        (tmp_path / name).unlink()
+    with pytest.raises(HistoryError, match="start it again"):
+        AutoTabularClassifier.resume(tmp_path)
+    assert len(AutoTabularClassifier(**{**QUICK, "n_trials": 2}, run_dir=tmp_path).fit(X, y).history_) == 2
