@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +37,7 @@ class WorkerProcess:
         connection: tasks go out, answers come in.
         digest: of the objective that the process holds; empty if none.
         crash_report: what Python wrote when compiled code crashed; empty if it did not, or still runs.
+        parent_pid: of the process that started it.
         idle_since_s: moment, on the monotonic clock, since when no search has used the process.
     """
 
@@ -43,6 +45,7 @@ class WorkerProcess:
         context = get_context("loky")
         self.connection, theirs = context.Pipe()
         self._crash_report, report_to = context.Pipe(duplex=False)
+        self.parent_pid = os.getpid()
         self._process = context.Process(
             target=serve,
             args=(theirs, report_to, os.getpid(), quiet),
@@ -51,6 +54,7 @@ class WorkerProcess:
         )
         with _interrupts_blocked():
             self._process.start()
+        _STARTED.add(self)
         theirs.close()
         report_to.close()
         self.digest = ""
@@ -203,5 +207,12 @@ def _interrupts_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
 
+def _end_all() -> None:
+    """End every worker of this process, also those of executors that nobody closed: Python would wait for them."""
+    for worker in [worker for worker in _STARTED if worker.parent_pid == os.getpid()]:
+        worker.kill()
+
+
 WARM = _WarmWorkers()
-atexit.register(WARM.end_idle)
+_STARTED: weakref.WeakSet[WorkerProcess] = weakref.WeakSet()
+atexit.register(_end_all)

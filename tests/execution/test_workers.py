@@ -344,3 +344,18 @@ def test_no_worker_outlives_a_killed_parent(tmp_path: Path, busy: bool) -> None:
         parent.kill()
     _, alive = psutil.wait_procs(children, timeout=10)
     assert alive == []
+
+
+def test_an_executor_that_nobody_closed_does_not_keep_the_process_from_ending(tmp_path: Path) -> None:
+    """An error between a search and the executor's close used to leave Python waiting for idle workers for ever."""
+    script = (
+        "import sys\n"
+        "from autopytorch_lite.execution.workers import ProcessExecutor\n"
+        "from autopytorch_lite.history.trial import Proposal\n"
+        "executor = ProcessExecutor(lambda config, budget, checkpoint: 1.0, n_workers=1, files_root=sys.argv[1])\n"
+        "executor.submit(Proposal(0, {}, 1))\n"
+        "assert executor.wait(60)\n"
+        "raise SystemExit(7)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], timeout=60, check=False)
+    assert done.returncode == 7

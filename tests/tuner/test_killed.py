@@ -20,8 +20,10 @@ from autopytorch_lite.history.summary import closed, open_proposals
 from autopytorch_lite.history.trial import Finished, Line, Proposed, Status
 
 SCRIPT = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # started in the background, Python ignores Ctrl-C
 from ConfigSpace import ConfigurationSpace
 from autopytorch_lite.execution.workers import ProcessExecutor
 from autopytorch_lite.search import Hyperband
