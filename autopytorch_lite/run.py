@@ -40,6 +40,9 @@ MIN_POINTS_IN_MODEL = 10
 """Finished trials in each density before it is used. The rule of the paper, dimensions + 1, would ask for about 180
 trials of one budget in the default space, of whose dimensions a fifth are active at a time."""
 
+MIN_TRIAL_LIMIT_S = 30.0
+"""One evaluation may take half of the time limit, or so many seconds if that is more."""
+
 
 @dataclass(frozen=True)
 class RunRequest:
@@ -195,7 +198,7 @@ class TableRun:
             n_workers=n_workers,
             n_threads=n_threads,
             memory_limit_mb=memory_limit_mb,
-            trial_time_limit_s=None if time_limit_s is None else max(time_limit_s / 2, 5.0),
+            trial_time_limit_s=None if time_limit_s is None else max(time_limit_s / 2, MIN_TRIAL_LIMIT_S),
             files_root=self.directory.files,
         )
         watchers = tuple(callbacks)

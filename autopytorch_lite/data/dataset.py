@@ -16,7 +16,7 @@ from autopytorch_lite.data.columns import Column, ColumnKind
 from autopytorch_lite.data.fingerprint import fingerprint
 from autopytorch_lite.data.inputs import as_raw_table
 from autopytorch_lite.data.schema import EncodedTable, TableSchema
-from autopytorch_lite.data.splits import Fold, Resampling, make_folds
+from autopytorch_lite.data.splits import HOLDOUT_FRACTION, Fold, Resampling, make_folds
 from autopytorch_lite.data.target import TargetSchema
 from autopytorch_lite.errors import DataError
 from autopytorch_lite.types import Array, DatasetInfo, FloatArray, IntArray
@@ -182,6 +182,7 @@ def make_dataset(
     resampling: Resampling = "auto",
     column_kinds: Mapping[str, str] | None = None,
     seed: int = 0,
+    max_cells_for_folds: float | None = None,
 ) -> Dataset:
     """Validate, encode and divide a table.
 
@@ -200,6 +201,8 @@ def make_dataset(
         resampling: see `make_folds`; must be "auto" where `X_val` is given.
         column_kinds: column name -> "numeric", "categorical" or "datetime".
         seed: of the division.
+        max_cells_for_folds: under "auto", tables with more cells (rows x columns x classes) get a holdout instead of
+            folds; for short time limits, in which several trainings of one configuration would leave no time to search.
 
     Raises:
         DataError: anything that cannot be used; the message names the column, argument or value.
@@ -216,6 +219,8 @@ def make_dataset(
     group_codes = None if groups is None else check_groups(groups, n_rows)
     schema = TableSchema.infer(raw, column_kinds)
     table = schema.encode(raw)
+    if max_cells_for_folds is not None and _n_cells(table, target) > max_cells_for_folds and _is_auto(resampling):
+        resampling = HOLDOUT_FRACTION if X_val is None else resampling
     if X_val is None and y_val is None:
         folds = make_folds(
             codes,
@@ -242,6 +247,15 @@ def _facts(schema: TableSchema, target: TargetSchema) -> Any:
     return columns, {**target.to_json(), "dtype": ""}
 
 
+def _n_cells(table: EncodedTable, target: TargetSchema) -> int:
+    n_columns = table.numeric.shape[1] + table.categorical.shape[1]
+    return len(table) * n_columns * (target.n_outputs if target.task.is_classification else 1)
+
+
+def _is_auto(resampling: Resampling) -> bool:
+    return isinstance(resampling, str) and resampling == "auto"
+
+
 def _check_classes_have_weight(target: TargetSchema, codes: Array, weights: FloatArray | None) -> None:
     if weights is None or not target.task.is_classification:
         return
@@ -259,7 +273,7 @@ def _append_validation(
     if X_val is None or y_val is None:
         given, absent = ("y_val", "X_val") if X_val is None else ("X_val", "y_val")
         raise DataError(f"X_val and y_val must be given together; {given} came without {absent}.")
-    if not isinstance(resampling, str) or resampling != "auto":
+    if not _is_auto(resampling):
         raise DataError(f"Given X_val, the division is settled and resampling must be 'auto', got {resampling!r}.")
     try:
         added = schema.encode(X_val)

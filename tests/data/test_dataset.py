@@ -259,3 +259,11 @@ def test_any_small_table_is_accepted(n_rows, n_columns, n_classes, seed):
     assert all(math.isfinite(value) for value in meta_features(data).values())
     assert data.folds
     np.testing.assert_array_equal(data.target.decode(data.y), y)
+
+
+def test_folds_give_way_to_a_holdout_where_they_would_take_too_long():
+    X, y = pd.DataFrame({"a": np.arange(100.0), "b": np.arange(100) % 7}), np.arange(100) % 2
+    assert len(make_dataset(X, y, kind="classification", max_cells_for_folds=400).folds) == 5
+    assert len(make_dataset(X, y, kind="classification", max_cells_for_folds=399).folds) == 1
+    assert len(make_dataset(X, y, kind="classification", max_cells_for_folds=1, resampling=3).folds) == 3
+    assert len(make_dataset(X, y, kind="classification", max_cells_for_folds=1, X_val=X, y_val=y).folds) == 1
