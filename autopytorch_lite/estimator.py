@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
@@ -139,6 +141,8 @@ class _AutoTabular(BaseEstimator):
         request = resolve_request({**arguments, "random_state": seed}, dataset.info)
         self._run = self._open_or_create(dataset, request)
         self._learn_input(self._run.dataset.schema, self._run.dataset.target)
+        if self.verbose:
+            print(_described(self._run.dataset, in_full=self.verbose > 1), file=sys.stderr)
         return self._search(start, self.time_limit, self.n_trials)
 
     def refit_more(self, time_limit: float | None = None, n_trials: int | None = None) -> Self:
@@ -327,7 +331,7 @@ class AutoTabularClassifier(ClassifierMixin, _AutoTabular):
         column_kinds: column name -> "numeric", "categorical" or "datetime", where inference errs.
         run_dir: directory of the run, continued if it holds the same search; None: a temporary one.
         random_state: None, an integer, or a NumPy random state.
-        verbose: 0: silent; 1: progress.
+        verbose: 0: silent; 1: progress; 2: also the kind of every column, on standard error.
         callbacks: functions that are given every `autopytorch_lite.history.events.Event`.
 
     Attributes:
@@ -394,6 +398,15 @@ def _score(estimator: _AutoTabular, X: Any, y: Any, sample_weight: Any, *, defau
     name = default if estimator.metric is None else estimator._description["request"]["metric"]
     kwargs = {} if sample_weight is None else {"sample_weight": sample_weight}
     return float(get_scorer(name)(estimator, X, y, **kwargs))
+
+
+def _described(dataset: Dataset, *, in_full: bool) -> str:
+    """What was understood of a table, for people: kinds of columns, what is left out, how rows are divided."""
+    counts = Counter(column.kind.value for column in dataset.schema.columns if not column.dropped)
+    kinds = ", ".join(f"{n} {kind}" for kind, n in counts.most_common())
+    left_out = [f"Left out: column {name!r}, {reason}" for name, reason in dataset.schema.dropped.items()]
+    lines = [f"Data: {len(dataset):,} rows; columns: {kinds}; {dataset.describe_folds()}", *left_out]
+    return "\n".join([*lines, dataset.schema.summary()] if in_full else lines)
 
 
 def _search_seconds(time_limit: float, spent_s: float) -> float:

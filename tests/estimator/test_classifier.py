@@ -231,3 +231,12 @@ def test_a_run_killed_while_it_stored_its_data_is_begun_again(mixed, tmp_path):
     with pytest.raises(HistoryError, match="start it again"):
         AutoTabularClassifier.resume(tmp_path)
     assert len(AutoTabularClassifier(**{**QUICK, "n_trials": 2}, run_dir=tmp_path).fit(X, y).history_) == 2
+
+
+def test_column_kinds_are_shown(mixed, capfd):
+    X, y = mixed
+    AutoTabularClassifier(**{**QUICK, "n_trials": 1, "verbose": 2}, column_kinds={"integer": "categorical"}).fit(X, y)
+    shown = capfd.readouterr().err
+    assert "columns: 4 categorical, 2 numeric, 1 datetime; 5 folds" in shown
+    assert "Left out: column 'empty'" in shown
+    assert any("when" in line and "datetime" in line for line in shown.splitlines())
