@@ -41,7 +41,7 @@ MIN_POINTS_IN_MODEL = 10
 trials of one budget in the default space, of whose dimensions a fifth are active at a time."""
 
 MIN_TRIAL_LIMIT_S = 30.0
-"""One evaluation may take half of the time limit, or so many seconds if that is more."""
+"""One evaluation may take a quarter of the time limit, or so many seconds if that is more."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ class TableRun:
             n_workers=n_workers,
             n_threads=n_threads,
             memory_limit_mb=memory_limit_mb,
-            trial_time_limit_s=None if time_limit_s is None else max(time_limit_s / 2, MIN_TRIAL_LIMIT_S),
+            trial_time_limit_s=None if time_limit_s is None else max(time_limit_s / 4, MIN_TRIAL_LIMIT_S),
             files_root=self.directory.files,
         )
         watchers = tuple(callbacks)
