@@ -65,6 +65,8 @@ def measured(value: float | None) -> str:
     """A loss or score with four significant digits, zeros kept, so that numbers align; "–" where there is none."""
     if value is None or math.isnan(value):
         return "–"
+    if 1e4 <= abs(value) < 1e9:
+        return f"{value:,.0f}".replace(",", " ")
     return f"{value:#.4g}".rstrip(".") if 1e-3 <= abs(value) < 1e4 else f"{value:.4g}"
 
 

@@ -50,7 +50,7 @@ def test_hyperparameters_are_shortened_but_stay_distinct():
 
 def test_losses_keep_four_digits():
     assert [measured(value) for value in (0.98, 57.314, 0.1, 12345.6, 1e-6, None)] == [
-        "0.9800", "57.31", "0.1000", "1.235e+04", "1e-06", "–",
+        "0.9800", "57.31", "0.1000", "12 346", "1e-06", "–",
     ]  # fmt: skip
 
 
