@@ -210,7 +210,7 @@ class TableRun:
                 run_dir=self.directory.path,
                 time_limit=time_limit_s,
                 n_trials=n_trials,
-                callbacks=(*watchers, updater),
+                callbacks=(updater.catch_up, *watchers, updater),
             )
         finally:
             executor.close()
@@ -320,6 +320,7 @@ class EnsembleUpdater:
         self._watchers = tuple(watchers)
         self._library: Library | None = None
         self._not_before = 0.0
+        self._is_behind = False
 
     def __call__(self, event: Event) -> None:
         """Take in an event of the tuner."""
@@ -328,12 +329,19 @@ class EnsembleUpdater:
             self._library.on_drop = self._run.files.drop_results
         elif event.kind is EventKind.EVALUATION_END and event.finished is not None and self._library is not None:
             changed = self._library.add(event.finished)
-            if changed and time.monotonic() >= self._not_before:
+            self._is_behind = self._is_behind or changed
+            if self._is_behind and time.monotonic() >= self._not_before:
                 self._update(self._library, event)
+
+    def catch_up(self, event: Event) -> None:
+        """Before anyone hears of the end, select once more if trials have come since, so that nobody reports less."""
+        if event.kind is EventKind.END and self._is_behind and self._library is not None:
+            self._update(self._library, event)
 
     def _update(self, library: Library, event: Event) -> None:
         start = time.monotonic()
         ensemble = self._run.select_ensemble(library, max_seconds=1.0)
+        self._is_behind = False
         if ensemble is None:
             return
         point = {"seconds": event.elapsed_s, "loss": ensemble.loss, "n_members": len(ensemble.members)}

@@ -240,3 +240,14 @@ def test_column_kinds_are_shown(mixed, capfd):
     assert "columns: 4 categorical, 2 numeric, 1 datetime; 5 folds" in shown
     assert "Left out: column 'empty'" in shown
     assert any("when" in line and "datetime" in line for line in shown.splitlines())
+
+
+def test_the_last_ensemble_told_is_the_one_returned(mixed):
+    """Progress used to end with an older ensemble's loss, worse than that of the best single model."""
+    X, y = mixed
+    events = []
+    model = AutoTabularClassifier(**QUICK, callbacks=(events.append,)).fit(X, y)
+    assert events[-1].kind == "end"
+    told = [event.facts["loss"] for event in events if event.kind == "ensemble"][-1]
+    assert told == pytest.approx(model._ensemble.loss)
+    assert told <= model.history_["loss"].min() + 1e-12

@@ -212,7 +212,7 @@ def test_component_without_a_name_is_refused():
 
 
 def test_validate_accepts_the_example():
-    example_graph().validate()
+    assert example_graph().validate() is None
 
 
 @pytest.mark.parametrize("required", ["later", "nowhere", "step"])
