@@ -34,6 +34,10 @@ class BudgetError(AutoPyTorchLiteError, ValueError):
     """Budgets or time limits contradict each other."""
 
 
+class PortfolioError(AutoPyTorchLiteError, ValueError):
+    """A portfolio or a performance matrix is damaged, inconsistent, or too small for what was asked of it."""
+
+
 class HistoryError(AutoPyTorchLiteError):
     """A run directory cannot be read, is damaged in the middle, or belongs to another run."""
 

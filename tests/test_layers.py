@@ -22,14 +22,15 @@ LAYERS = {
     "training": 2,
     "pipeline": 3,
     "space": 4,
-    **dict.fromkeys(("search", "execution", "ensemble", "report"), 5),
-    "tuner": 6,
-    **dict.fromkeys(("settings", "run", "persistence", "estimator"), 7),
-    "cli": 8,
-    "__main__": 9,
-    "": 9,  # autopytorch_lite/__init__.py: the lazy public names
+    "portfolio": 5,
+    **dict.fromkeys(("search", "execution", "ensemble", "report"), 6),
+    "tuner": 7,
+    **dict.fromkeys(("settings", "run", "persistence", "estimator"), 8),
+    "cli": 9,
+    "__main__": 10,
+    "": 10,  # autopytorch_lite/__init__.py: the lazy public names
 }
-LAYERS_OF_FILES = (0, 7)  # files beside each other may import each other, in one direction; folders may not
+LAYERS_OF_FILES = (0, 8)  # files beside each other may import each other, in one direction; folders may not
 LOADERS_OF_SEARCH_SPACES = (f"{CORE}.settings", f"{CORE}.estimator", f"{CORE}.cli", "lcbench", "benchmarks")
 TUNER_MAY_IMPORT = tuple(
     f"{CORE}.{name}" for name in ("errors", "types", "metrics", "history", "search.base", "execution.base")
@@ -202,15 +203,15 @@ def tree(root: Path, files: dict[str, str]) -> Path:
 
 BROKEN = {
     "upward": ({f"{CORE}/data/a.py": "from autopytorch_lite.space.b import c"}, "may not import layer 4 (space)"),
-    "sideways": ({f"{CORE}/search/a.py": "import autopytorch_lite.execution.b"}, "may not import layer 5 (execution)"),
+    "sideways": ({f"{CORE}/search/a.py": "import autopytorch_lite.execution.b"}, "may not import layer 6 (execution)"),
     "relative": ({f"{CORE}/data/a.py": "from ..history import b"}, "layer 1 (data) may not import layer 1 (history)"),
-    "relative in a package": ({f"{CORE}/data/__init__.py": "from ..tuner import b"}, "may not import layer 6 (tuner)"),
+    "relative in a package": ({f"{CORE}/data/__init__.py": "from ..tuner import b"}, "may not import layer 7 (tuner)"),
     "inside a function": ({f"{CORE}/data/a.py": "def f():\n    import autopytorch_lite.cli"}, "a (line 2) imports"),
     "for types only": (
         {f"{CORE}/data/a.py": "if TYPE_CHECKING:\n    from autopytorch_lite.estimator import E"},
-        "layer 1 (data) may not import layer 7",
+        "layer 1 (data) may not import layer 8",
     ),
-    "the lazy names": ({f"{CORE}/cli.py": "from autopytorch_lite import load"}, "may not import layer 9"),
+    "the lazy names": ({f"{CORE}/cli.py": "from autopytorch_lite import load"}, "may not import layer 10"),
     "unknown folder": ({f"{CORE}/extras/a.py": "import autopytorch_lite.errors"}, "'extras' has no layer"),
     "core uses lcbench": ({f"{CORE}/estimator.py": "import lcbench.benchmark"}, "imports lcbench or benchmarks"),
     "lcbench uses benchmarks": ({"lcbench/a.py": "import benchmarks.tabular"}, "lcbench may not import benchmarks"),
