@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import pairwise
 from numbers import Integral
 from os import PathLike
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -33,6 +32,8 @@ class PerformanceMatrix:
         losses: float32, shape (t, n, r), lower is better; NaN: not evaluated, or failed.
         seconds: float32, shape (t, n, r), cumulative from scratch; NaN: unknown.
         provenance: plain data: sources, licence, command, date, whatever the caller knows.
+        found_on: for each configuration the task whose results led to it, "" if none did. Where a task is left out,
+            so are the configurations found on it: they would give away what is good there.
 
     Raises:
         PortfolioError: shapes differ, names or budgets are not what they must be, a value is infinite or a time
@@ -47,6 +48,7 @@ class PerformanceMatrix:
     losses: FloatArray
     seconds: FloatArray
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    found_on: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__
@@ -55,9 +57,12 @@ class PerformanceMatrix:
         set_field(self, "budgets", tuple(int(b) if isinstance(b, Integral) else b for b in self.budgets))
         set_field(self, "losses", _frozen(self.losses))
         set_field(self, "seconds", _frozen(self.seconds))
-        set_field(self, "provenance", MappingProxyType(dict(self.provenance)))
+        set_field(self, "provenance", dict(self.provenance))
+        set_field(self, "found_on", tuple(self.found_on) or ("",) * len(self.configs))
         _check_names(self.tasks, self.budgets)
         _check_configs(self.configs, self.space)
+        if len(self.found_on) != len(self.configs):
+            raise PortfolioError(f"found_on must name {len(self.configs)} tasks, got {len(self.found_on)}.")
         shape = (len(self.tasks), len(self.configs), len(self.budgets))
         _check_values("losses", self.losses, shape)
         _check_values("seconds", self.seconds, shape)
@@ -76,13 +81,14 @@ class PerformanceMatrix:
         return self.losses[:, :, -1]
 
     def without(self, task: str) -> PerformanceMatrix:
-        """The matrix of all other tasks: what may be known when `task` is new.
+        """The matrix of all other tasks, less what was found on `task`: what may be known when `task` is new.
 
         Raises:
             UnknownNameError: no such task.
         """
         self._check_task(task)
-        return self.with_tasks(name for name in self.tasks if name != task)
+        others = self.with_tasks(name for name in self.tasks if name != task)
+        return others.with_configs([number for number, found_on in enumerate(self.found_on) if found_on != task])
 
     def with_tasks(self, tasks: Iterable[str]) -> PerformanceMatrix:
         """The matrix of these tasks, in this order.
@@ -100,7 +106,10 @@ class PerformanceMatrix:
         """The matrix of the configurations with these numbers (positions in `configs`), in this order."""
         kept = [int(number) for number in numbers]
         configs = tuple(self.configs[number] for number in kept)
-        return self._with(configs=configs, losses=self.losses[:, kept], seconds=self.seconds[:, kept])
+        found_on = tuple(self.found_on[number] for number in kept)
+        return self._with(
+            configs=configs, losses=self.losses[:, kept], seconds=self.seconds[:, kept], found_on=found_on
+        )
 
     def save(self, path: str | PathLike[str], *, quantised: bool = False) -> None:
         """Write the matrix as one compressed .npz file; see docs/portfolios.md for what is in it.
@@ -113,13 +122,7 @@ class PerformanceMatrix:
         Raises:
             PortfolioError: the provenance is not plain data.
         """
-        storage.write(
-            path,
-            storage.Content(
-                self.space, self.configs, self.tasks, self.budgets, self.losses, self.seconds, dict(self.provenance)
-            ),
-            quantised=quantised,
-        )
+        storage.write(path, self._fields(), quantised=quantised)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> PerformanceMatrix:
@@ -130,7 +133,7 @@ class PerformanceMatrix:
         """
         content = storage.read(path)
         try:
-            return cls(*content)
+            return cls(**content)
         except (PortfolioError, SpaceError, UnknownNameError) as error:
             raise PortfolioError(f"The performance matrix {path} contradicts itself: {error}") from error
 
@@ -177,9 +180,11 @@ class PerformanceMatrix:
                         losses[row, number, rung], seconds[row, number, rung] = outcome
         return cls(space, tuple(configs), tuple(results), tuple(chosen), losses, seconds, provenance or {})
 
+    def _fields(self) -> dict[str, Any]:
+        return {item.name: getattr(self, item.name) for item in fields(self)}
+
     def _with(self, **changes: Any) -> PerformanceMatrix:
-        names = ("space", "configs", "tasks", "budgets", "losses", "seconds", "provenance")
-        return PerformanceMatrix(**{**{name: getattr(self, name) for name in names}, **changes})
+        return PerformanceMatrix(**{**self._fields(), **changes})
 
     def _check_task(self, task: str) -> None:
         if task not in self.tasks:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import tempfile
+import zipfile
 from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from ConfigSpace import ConfigurationSpace
@@ -20,25 +22,14 @@ from autopytorch_lite.types import Array, Config, FloatArray
 
 FORMAT = 1
 _KIND = "performance matrix"
+_IN_HEADER = ("tasks", "budgets", "provenance", "found_on")
 _STEPS = 65_534  # codes 0 .. _STEPS of a uint16
 _UNKNOWN = 65_535
 _LOG_STEP = 1e-3  # seconds are stored in steps of this much on the log axis
 
 
-class Content(NamedTuple):
-    """What the file holds; see `PerformanceMatrix`."""
-
-    space: ConfigurationSpace
-    configs: tuple[Config, ...]
-    tasks: tuple[str, ...]
-    budgets: tuple[int, ...]
-    losses: FloatArray
-    seconds: FloatArray
-    provenance: Mapping[str, Any]
-
-
-def write(path: str | PathLike[str], content: Content, *, quantised: bool) -> None:
-    """Write the file as a whole: readers see the old one or the new one.
+def write(path: str | PathLike[str], content: Mapping[str, Any], *, quantised: bool) -> None:
+    """Write the fields of a `PerformanceMatrix`. The file is replaced as a whole: readers see the old or the new one.
 
     Raises:
         PortfolioError: the provenance is not plain data.
@@ -46,25 +37,26 @@ def write(path: str | PathLike[str], content: Content, *, quantised: bool) -> No
     header = {
         "kind": _KIND,
         "format": FORMAT,
-        "space": content.space.to_serialized_dict(),
-        "tasks": list(content.tasks),
-        "budgets": list(content.budgets),
-        "provenance": content.provenance,
+        "space": content["space"].to_serialized_dict(),
+        **{name: content[name] for name in _IN_HEADER},
     }
     try:
         text = json.dumps(to_plain(header), allow_nan=False)
     except TypeError as error:
         raise PortfolioError(f"The provenance of a performance matrix must be plain data: {error}") from error
-    arrays = {"header": np.frombuffer(text.encode(), np.uint8), **_configs_to_arrays(content.configs, content.space)}
+    arrays = {
+        "header": np.frombuffer(text.encode(), np.uint8),
+        **_configs_to_arrays(content["configs"], content["space"]),
+    }
     if quantised:
-        arrays |= _quantised_losses(content.losses) | _quantised_seconds(content.seconds)
+        arrays |= _quantised_losses(content["losses"]) | _quantised_seconds(content["seconds"])
     else:
-        arrays |= {"losses": content.losses, "seconds": content.seconds}
+        arrays |= {name: content[name] for name in ("losses", "seconds")}
     _save_whole(Path(path), arrays)
 
 
-def read(path: str | PathLike[str]) -> Content:
-    """Inverse of `write`.
+def read(path: str | PathLike[str]) -> dict[str, Any]:
+    """The fields of a `PerformanceMatrix`; inverse of `write`.
 
     Raises:
         PortfolioError: the file is missing, damaged, something else, or of a newer format; the message names it.
@@ -73,27 +65,29 @@ def read(path: str | PathLike[str]) -> Content:
     header = _header(arrays, path)
     try:
         space = ConfigurationSpace.from_serialized_dict(header["space"])
-        return Content(
-            space,
-            _configs_from_arrays(arrays, space),
-            tuple(header["tasks"]),
-            tuple(header["budgets"]),
-            arrays["losses"] if "losses" in arrays else _losses_from_codes(arrays),
-            arrays["seconds"] if "seconds" in arrays else _seconds_from_codes(arrays),
-            header["provenance"],
-        )
+        return {
+            "space": space,
+            "configs": _configs_from_arrays(arrays, space),
+            "losses": arrays["losses"] if "losses" in arrays else _losses_from_codes(arrays),
+            "seconds": arrays["seconds"] if "seconds" in arrays else _seconds_from_codes(arrays),
+            **{name: header[name] for name in _IN_HEADER},
+        }
     except Exception as error:  # whatever a wrong content leads to: the file is at fault
         raise PortfolioError(f"The performance matrix {path} is damaged: {error!r}.") from error
 
 
 def _load(path: str | PathLike[str]) -> dict[str, Array]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+        with zipfile.ZipFile(path) as archive:  # np.load would not compare every checksum
+            return {name.removesuffix(".npy"): _array(archive.read(name)) for name in archive.namelist()}
     except FileNotFoundError as error:
         raise PortfolioError(f"A performance matrix is a .npz file, but {path} does not exist.") from error
     except Exception as error:  # a damaged archive raises many things; each means: this is no such file
         raise PortfolioError(f"{path} is damaged or no performance matrix, it cannot be read: {error}") from error
+
+
+def _array(content: bytes) -> Array:
+    return np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
 
 
 def _header(arrays: Mapping[str, Array], path: str | PathLike[str]) -> dict[str, Any]:

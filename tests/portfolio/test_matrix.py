@@ -34,12 +34,13 @@ def matrix_of(n_tasks: int = 3, n_configs: int = 20, space=None, seed: int = 0, 
         "losses": losses,
         "seconds": np.cumsum(rng.lognormal(2, 1, shape), axis=2),
         "provenance": {"source": "a test", "n": 3},
+        "found_on": [["", "task0", "task1"][i % 3] for i in range(n_configs)],
     }
     return PerformanceMatrix(**(fields | changes))
 
 
 def same(left: PerformanceMatrix, right: PerformanceMatrix) -> bool:
-    names = ("configs", "tasks", "budgets", "provenance", "space")
+    names = ("configs", "tasks", "budgets", "provenance", "space", "found_on")
     return all(getattr(left, name) == getattr(right, name) for name in names) and all(
         np.array_equal(getattr(left, name), getattr(right, name), equal_nan=True) for name in ("losses", "seconds")
     )
@@ -66,6 +67,7 @@ INFINITE[1, 4, 2] = np.inf
         ({"budgets": [0, 6, 17]}, PortfolioError, "at least 1"),
         ({"budgets": [2, 6.5, 17]}, PortfolioError, "whole"),
         ({"tasks": ["a", "b", "a"]}, PortfolioError, "different names"),
+        ({"found_on": ["task0"]}, PortfolioError, "found_on must name 20"),
         ({"losses": INFINITE}, PortfolioError, r"losses\[1, 4, 2\]"),
         ({"seconds": np.full((3, 20, 3), -1.0)}, PortfolioError, "negative"),
         ({"configs": [LINEAR] * 20}, SpaceError, "Configuration 0 .*'net'"),
@@ -79,14 +81,17 @@ def test_a_contradiction_is_named(changes: dict, error: type[Exception], message
 def test_a_configuration_that_is_there_twice_is_named() -> None:
     config = matrix_of(n_configs=1).configs[0]
     with pytest.raises(SpaceError, match=r"Configuration 1 .*equals configuration 0"):
-        matrix_of(n_configs=2, configs=[config, dict(config)])
+        matrix_of(n_configs=2, configs=[config, dict(config)], found_on=())
 
 
-def test_one_task_can_be_left_out() -> None:
+def test_one_task_can_be_left_out_with_what_was_found_on_it() -> None:
     matrix = matrix_of()
     rest = matrix.without("task1")
     assert rest.tasks == ("task0", "task2")
-    assert np.array_equal(rest.losses, matrix.losses[[0, 2]], equal_nan=True)
+    kept = [i for i in range(20) if i % 3 != 2]
+    assert rest.configs == tuple(matrix.configs[i] for i in kept)
+    assert set(rest.found_on) == {"", "task0"}
+    assert np.array_equal(rest.losses, matrix.losses[[0, 2]][:, kept], equal_nan=True)
     with pytest.raises(UnknownNameError, match="did you mean 'task1'"):
         matrix.without("task11")
 
@@ -114,7 +119,7 @@ def test_any_space_survives_a_file(space, seed: int, quantised: bool, tmp_path_f
     codec, rng = VectorCodec(space), np.random.default_rng(seed)
     configs = list({frozenset(c.items()): c for c in (codec.sample(rng) for _ in range(5))}.values())
     nothing = np.full((1, len(configs), 3), np.nan)
-    matrix = matrix_of(space=space, configs=configs, tasks=["a"], losses=nothing, seconds=nothing)
+    matrix = matrix_of(space=space, configs=configs, tasks=["a"], losses=nothing, seconds=nothing, found_on=())
     path = tmp_path_factory.mktemp("m") / "m.npz"
     matrix.save(path, quantised=quantised)
     assert same(PerformanceMatrix.load(path), matrix)
@@ -129,15 +134,20 @@ def test_a_cut_file_is_refused_by_name(part: float, tmp_path: Path) -> None:
         PerformanceMatrix.load(path)
 
 
-@pytest.mark.parametrize("where", [0.2, 0.5, 0.8])
-def test_a_file_with_a_wrong_byte_is_refused_by_name(where: float, tmp_path: Path) -> None:
-    path = tmp_path / "wrong.npz"
-    matrix_of().save(path)
-    content = bytearray(path.read_bytes())
-    content[int(where * len(content))] ^= 0xFF
-    path.write_bytes(content)
-    with pytest.raises(PortfolioError, match=r"wrong\.npz"):
-        PerformanceMatrix.load(path)
+def test_a_file_with_a_wrong_byte_is_refused_by_name_unless_the_byte_does_not_matter(tmp_path: Path) -> None:
+    """np.load does not compare all checksums: it used to return wrong numbers for some of these files."""
+    path, matrix = tmp_path / "wrong.npz", matrix_of()
+    matrix.save(path)
+    content, n_refused = path.read_bytes(), 0
+    places = range(0, len(content), 31)
+    for place in places:
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
+        try:
+            assert same(PerformanceMatrix.load(path), matrix)
+        except PortfolioError as error:
+            assert "wrong.npz" in str(error)
+            n_refused += 1
+    assert n_refused > 0.8 * len(places)
 
 
 def rewritten(path: Path, **changes) -> None:
