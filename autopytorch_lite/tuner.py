@@ -149,6 +149,7 @@ class _Loop:
         self._running: dict[TrialKey, float] = {}
         self._proposals: dict[TrialKey, Proposal] = {}
         self._checkpoints: set[TrialKey] = set()
+        self._continuable = searcher.continuable if isinstance(searcher, KnowsContinuable) else None
         self._n_finished = 0
         self._incumbent: Incumbent | None = None
         self._offset_s = 0.0
@@ -259,9 +260,9 @@ class _Loop:
 
     def _drop_checkpoints(self) -> None:
         """Drop the checkpoints that no proposal can continue any more; they are the largest files of a run."""
-        if not isinstance(self._searcher, KnowsContinuable):
+        if self._continuable is None or not self._checkpoints:
             return
-        needed = self._searcher.continuable()
+        needed = self._continuable()
         for key in [key for key in self._checkpoints if key not in needed]:
             self._files.drop_checkpoint(key)
             self._checkpoints.remove(key)
@@ -273,7 +274,7 @@ class _Loop:
         self._note_checkpoint(line)
 
     def _note_checkpoint(self, line: Line) -> None:
-        if isinstance(line, Finished) and line.ok:
+        if isinstance(line, Finished) and line.ok and self._files.has_checkpoint(line.key):
             self._checkpoints.add(line.key)
 
     def _update_incumbent(self, proposal: Proposal, line: Finished) -> None:

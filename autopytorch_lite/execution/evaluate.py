@@ -46,7 +46,7 @@ def run_objective(
         try:
             outcome = _evaluate(objective, proposal, files)
         except (Exception, SystemExit) as error:
-            outcome = _failure(error)
+            outcome = failure(error)
     info = {**outcome.pop("info", {}), "peak_memory_mb": round(watch.peak_mb, 1)}
     return Finished(key=proposal.key, seconds=time.monotonic() - start_s, worker=worker, info=info, **outcome)
 
@@ -99,7 +99,8 @@ def _checked(info: Mapping[str, Any]) -> dict[str, Any]:
     return dict(info)
 
 
-def _failure(error: BaseException) -> dict[str, Any]:
+def failure(error: BaseException) -> dict[str, Any]:
+    """Status, error and traceback of the line of an evaluation that raised."""
     return {
         "status": _status_of(error),
         "error": _one_line(error),

@@ -78,6 +78,10 @@ class TrialFiles:
         except (OSError, ValueError) as error:
             raise HistoryError(f"Trial {key} has no readable validation predictions at {path}: {error}") from error
 
+    def has_checkpoint(self, key: TrialKey) -> bool:
+        """Whether the trial left what continuing it needs."""
+        return (self.folder(key) / CHECKPOINT).is_dir()
+
     def drop_checkpoint(self, key: TrialKey) -> None:
         """Remove what only continuing the trial needs; model and predictions remain."""
         shutil.rmtree(self.folder(key) / CHECKPOINT, ignore_errors=True)
