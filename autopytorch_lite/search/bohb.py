@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from ConfigSpace import ConfigurationSpace
 
-from autopytorch_lite.search.brackets import BracketSchedule, rungs
+from autopytorch_lite.search.brackets import rungs
 from autopytorch_lite.search.kde import DensityRatio
-from autopytorch_lite.search.scheduled import ScheduledSearcher
+from autopytorch_lite.search.scheduled import MultiFidelity, ScheduledSearcher
 from autopytorch_lite.types import Config, FloatArray
 
 
@@ -58,6 +58,9 @@ class BOHB(ScheduledSearcher):
         portfolio: configurations to evaluate first, all at the lowest budget; the first bracket is enlarged if needed.
         seed: of everything random.
         max_brackets: the search is done after so many brackets; None: only when the space has nothing new.
+        schedule: "synchronous": a rung is finished before its best are promoted, and a free worker opens another
+            bracket; "asynchronous": whoever is among the best so far is promoted at once. Neither lets a worker wait
+            while there are new configurations.
         top_n_percent: share of observations that are called good, percent.
         num_samples: candidates drawn for each proposal.
         random_fraction: share of proposals that ignore the model.
@@ -68,7 +71,7 @@ class BOHB(ScheduledSearcher):
     Raises:
         BudgetError: budgets or eta contradict each other.
         SpaceError: a portfolio entry is not valid in the space.
-        ValueError: a setting of the model is out of range.
+        ValueError: a setting of the model is out of range, or the schedule has no such name.
 
     Source: Falkner, Klein, Hutter (2018), "BOHB", ICML; defaults of HpBandSter. Ours: constants are left out, failures
     are never called good, bandwidths of choices do not depend on their order, and densities are compared on the log
@@ -85,6 +88,7 @@ class BOHB(ScheduledSearcher):
         portfolio: Sequence[Config] = (),
         seed: int = 0,
         max_brackets: int | None = None,
+        schedule: str = "synchronous",
         top_n_percent: float = 15,
         num_samples: int = 64,
         random_fraction: float = 1 / 3,
@@ -95,14 +99,8 @@ class BOHB(ScheduledSearcher):
         self._model_settings = _ModelSettings(
             top_n_percent, num_samples, random_fraction, bandwidth_factor, min_bandwidth, min_points_in_model
         )
-        budgets = rungs(min_budget, max_budget, eta)
-        super().__init__(
-            space,
-            lambda n_first: BracketSchedule(budgets, eta, n_first=n_first, max_brackets=max_brackets),
-            portfolio,
-            seed,
-            {"budgets": list(budgets), "eta": eta, **asdict(self._model_settings)},
-        )
+        fidelity = MultiFidelity(schedule, rungs(min_budget, max_budget, eta), eta, max_brackets)
+        super().__init__(space, fidelity, portfolio, seed, {**fidelity.settings, **asdict(self._model_settings)})
         n_dims = self._sampler.codec.n_dims
         self._min_points = n_dims + 1 if min_points_in_model is None else min_points_in_model
         self._vectors = np.empty((0, n_dims))

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from autopytorch_lite.errors import BudgetError
 from autopytorch_lite.history.trial import Done, Proposal, TrialKey, Wait
 
-_ROUNDING = 1e-9
+ROUNDING = 1e-9
 """Slack for quotients that are whole numbers up to floating-point error."""
+_LOWEST_RUNG = 0.9
+"""A rung below min_budget by less than this factor, and not below it when rounded, is kept."""
 
 
 def check_budgets(min_budget: int, max_budget: int, eta: float = 3) -> None:
@@ -34,8 +36,20 @@ def check_budgets(min_budget: int, max_budget: int, eta: float = 3) -> None:
         raise BudgetError(f"eta, the quotient of neighbouring rungs, must be a number from 2 on, got {eta!r}.")
 
 
+def check_n_brackets(max_brackets: int | None) -> None:
+    """Check a limit of brackets.
+
+    Raises:
+        ValueError: it is below 1.
+    """
+    if max_brackets is not None and max_brackets < 1:
+        raise ValueError(f"max_brackets must be None or at least 1, got {max_brackets!r}.")
+
+
 def rungs(min_budget: int, max_budget: int, eta: float = 3) -> tuple[int, ...]:
-    """Budgets of successive halving, ascending: as many of max_budget / eta^k as are not below min_budget, rounded.
+    """Budgets of successive halving, ascending: max_budget / eta^k, rounded, as far down as min_budget.
+
+    A level counts as not below min_budget if it is not when rounded, and at least 0.9 min_budget before that.
 
     Args:
         min_budget: smallest budget that may be used, epochs.
@@ -43,17 +57,19 @@ def rungs(min_budget: int, max_budget: int, eta: float = 3) -> tuple[int, ...]:
         eta: quotient of neighbouring rungs, at least 2.
 
     Returns:
-        Epochs, strictly ascending; the last is max_budget. rungs(1, 50, 3) is (2, 6, 17, 50).
+        Epochs, strictly ascending; the last is max_budget. rungs(1, 50, 3) is (2, 6, 17, 50), rungs(2, 52, 3) is
+        (2, 6, 17, 52).
 
     Raises:
         BudgetError: see `check_budgets`.
 
-    Source: HpBandSter optimizers/hyperband.py: floor(log_eta(max / min)) + 1 levels, geometric from the top.
+    Source: HpBandSter optimizers/hyperband.py: floor(log_eta(max / min)) + 1 levels, geometric from the top. Ours:
+    whole epochs, and the tolerance of the lowest level, which would be lost to rounding in rungs(2, 52, 3).
     """
     check_budgets(min_budget, max_budget, eta)
     budgets = []
     budget = float(max_budget)
-    while budget >= min_budget - _ROUNDING:
+    while round(budget) >= min_budget and budget >= _LOWEST_RUNG * min_budget - ROUNDING:
         budgets.append(round(budget))
         budget /= eta
     return tuple(reversed(budgets))
@@ -78,8 +94,8 @@ def bracket_sizes(n_rungs: int, number: int, eta: float = 3, n_at_least: int = 0
     n_i = floor(n_0 / eta^i).
     """
     s = n_rungs - 1 - number % n_rungs
-    n_first = max(int(n_rungs // (s + 1) * eta**s + _ROUNDING), n_at_least)
-    return tuple(max(int(n_first / eta**i + _ROUNDING), 1) for i in range(s + 1))
+    n_first = max(int(n_rungs // (s + 1) * eta**s + ROUNDING), n_at_least)
+    return tuple(max(int(n_first / eta**i + ROUNDING), 1) for i in range(s + 1))
 
 
 def best(losses: Mapping[int, float], n: int) -> list[int]:
@@ -203,8 +219,7 @@ class BracketSchedule:
     """
 
     def __init__(self, budgets: Sequence[int], eta: float, *, n_first: int = 0, max_brackets: int | None = None):
-        if max_brackets is not None and max_brackets < 1:
-            raise ValueError(f"max_brackets must be None or at least 1, got {max_brackets!r}.")
+        check_n_brackets(max_brackets)
         self.budgets = tuple(budgets)
         self._eta = eta
         self._n_first = n_first

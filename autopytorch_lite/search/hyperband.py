@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from ConfigSpace import ConfigurationSpace
 
-from autopytorch_lite.search.brackets import BracketSchedule, rungs
-from autopytorch_lite.search.scheduled import ScheduledSearcher
+from autopytorch_lite.search.brackets import rungs
+from autopytorch_lite.search.scheduled import MultiFidelity, ScheduledSearcher
 from autopytorch_lite.types import Config
 
 
@@ -23,12 +23,17 @@ class Hyperband(ScheduledSearcher):
         portfolio: configurations to evaluate first, all at the lowest budget; the first bracket is enlarged if needed.
         seed: of everything random.
         max_brackets: the search is done after so many brackets; None: only when the space has nothing new.
+        schedule: "synchronous": a rung is finished before its best are promoted, and a free worker opens another
+            bracket; "asynchronous": whoever is among the best so far is promoted at once. Neither lets a worker wait
+            while there are new configurations.
 
     Raises:
         BudgetError: budgets or eta contradict each other.
         SpaceError: a portfolio entry is not valid in the space.
+        ValueError: the schedule has no such name.
 
-    Source: Li et al. (2018), "Hyperband", JMLR 18.
+    Source: Li et al. (2018), "Hyperband", JMLR 18; Li et al. (2020), "A System for Massively Parallel Hyperparameter
+    Tuning", MLSys, for the asynchronous schedule.
     """
 
     def __init__(
@@ -41,15 +46,10 @@ class Hyperband(ScheduledSearcher):
         portfolio: Sequence[Config] = (),
         seed: int = 0,
         max_brackets: int | None = None,
+        schedule: str = "synchronous",
     ):
-        budgets = rungs(min_budget, max_budget, eta)
-        super().__init__(
-            space,
-            lambda n_first: BracketSchedule(budgets, eta, n_first=n_first, max_brackets=max_brackets),
-            portfolio,
-            seed,
-            {"budgets": list(budgets), "eta": eta},
-        )
+        fidelity = MultiFidelity(schedule, rungs(min_budget, max_budget, eta), eta, max_brackets)
+        super().__init__(space, fidelity, portfolio, seed, fidelity.settings)
 
     def _new_configuration(self, rng: np.random.Generator) -> tuple[Config, str]:
         return self._sampler.sample(rng, self._ledger.knows), "random"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,7 +12,8 @@ from ConfigSpace import ConfigurationSpace
 
 from autopytorch_lite.errors import SpaceError, UnknownNameError
 from autopytorch_lite.history.trial import Done, Finished, Line, Proposal, Proposed, Status, TrialKey, Wait
-from autopytorch_lite.search.brackets import Slot
+from autopytorch_lite.search.asynchronous import AsynchronousSchedule
+from autopytorch_lite.search.brackets import BracketSchedule, Slot
 from autopytorch_lite.search.ledger import Ledger, loss_of
 from autopytorch_lite.search.portfolio import ORIGIN, Portfolio
 from autopytorch_lite.search.sampling import ConfigurationSampler, search_rng
@@ -40,6 +42,47 @@ class Schedule(Protocol):
     def continuable(self) -> set[TrialKey]:
         """Trials that may still be continued."""
         ...
+
+
+SCHEDULES: Mapping[str, Callable[..., Schedule]] = {
+    "synchronous": BracketSchedule,
+    "asynchronous": AsynchronousSchedule,
+}
+"""Schedules over several budgets by name."""
+
+
+@dataclass(frozen=True)
+class MultiFidelity:
+    """Which schedule over which budgets; called with the portfolio's size it makes the schedule.
+
+    Args:
+        schedule: "synchronous" or "asynchronous".
+        budgets: all rungs, epochs, ascending.
+        eta: one in eta configurations is promoted.
+        max_brackets: how many brackets there may be; None for no limit.
+
+    Raises:
+        ValueError: the schedule has no such name.
+    """
+
+    schedule: str
+    budgets: tuple[int, ...]
+    eta: float
+    max_brackets: int | None
+
+    def __post_init__(self) -> None:
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {self.schedule!r}.")
+
+    def __call__(self, n_first: int) -> Schedule:
+        """A new schedule whose first bracket holds at least `n_first` configurations."""
+        return SCHEDULES[self.schedule](self.budgets, self.eta, n_first=n_first, max_brackets=self.max_brackets)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides who is proposed, plain data; the schedule is named unless it is the synchronous one."""
+        named = {} if self.schedule == "synchronous" else {"schedule": self.schedule}
+        return {"budgets": list(self.budgets), "eta": self.eta, **named}
 
 
 class ScheduledSearcher(ABC):

@@ -16,7 +16,9 @@ from tests.search.spaces import flat_space, small_space
 
 RUNGS = {
     (1, 50, 3): (2, 6, 17, 50),
-    (2, 50, 3): (6, 17, 50),
+    (2, 52, 3): (2, 6, 17, 52),  # 52 / 27 = 1.93
+    (2, 50, 3): (2, 6, 17, 50),
+    (2, 48, 3): (5, 16, 48),  # 48 / 27 = 1.78
     (10, 50, 2): (12, 25, 50),
     (12, 50, 2): (12, 25, 50),
     (13, 50, 2): (25, 50),
@@ -50,7 +52,10 @@ def test_rungs_ascend_from_the_smallest_allowed_to_the_largest(eta: int) -> None
             budgets = rungs(min_budget, max_budget, eta)
             assert list(budgets) == sorted(set(budgets))
             assert budgets[-1] == max_budget
-            assert budgets[0] >= min_budget > max_budget / eta ** len(budgets)
+            assert budgets[0] >= min_budget
+            assert max_budget / eta ** (len(budgets) - 1) >= 0.9 * min_budget - 1e-9
+            too_low = max_budget / eta ** len(budgets)
+            assert round(too_low) < min_budget or too_low < 0.9 * min_budget
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,9 @@ KINDS = {
     "random_limited": partial(RandomSearch, max_budget=9, n_configurations=20),
     "hyperband": partial(Hyperband, min_budget=1, max_budget=9),
     "hyperband_limited": partial(Hyperband, min_budget=1, max_budget=9, max_brackets=3),
+    "asynchronous": partial(Hyperband, min_budget=1, max_budget=9, schedule="asynchronous"),
+    "asynchronous_limited": partial(Hyperband, min_budget=1, max_budget=9, schedule="asynchronous", max_brackets=3),
+    "asynchronous_bohb": partial(BOHB, min_budget=1, max_budget=9, schedule="asynchronous", **EARLY_MODEL),
     "bohb": partial(BOHB, min_budget=1, max_budget=9, **EARLY_MODEL),
     "bohb_eta_2": partial(BOHB, min_budget=10, max_budget=50, eta=2, **EARLY_MODEL),
 }
