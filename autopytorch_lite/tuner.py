@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from autopytorch_lite.errors import BudgetError, HistoryError
+from autopytorch_lite.errors import HistoryError
 from autopytorch_lite.execution.base import Executor, Objective
 from autopytorch_lite.execution.workers import SerialExecutor
 from autopytorch_lite.history.events import Callback, Event, EventKind
@@ -20,12 +21,23 @@ from autopytorch_lite.history.files import TrialFiles
 from autopytorch_lite.history.frame import history_frame
 from autopytorch_lite.history.identity import claim
 from autopytorch_lite.history.interrupts import Interrupts, deferred_interrupts
-from autopytorch_lite.history.store import HistoryStore, MemoryStore, RunDirectory, Store
-from autopytorch_lite.history.summary import Incumbent, closed, elapsed_s, incumbent, open_proposals, proposals
-from autopytorch_lite.history.trial import Done, Finished, Line, Proposal, Proposed, Status, TrialKey, Wait
+from autopytorch_lite.history.store import HistoryStore, MemoryStore, RunDirectory, Store, write_json_atomic
+from autopytorch_lite.history.summary import Incumbent, elapsed_s, incumbent, open_proposals
+from autopytorch_lite.history.trial import Done, Finished, Line, Proposal, Proposed, TrialKey, Wait
 from autopytorch_lite.search.base import KnowsContinuable, Searcher
+from autopytorch_lite.stopping import (
+    POLL_S,
+    AnyOf,
+    MaxEvaluations,
+    Standing,
+    Stop,
+    StoppingRule,
+    TimeLimit,
+    TrialStopping,
+    as_rules,
+)
 
-_STOP_POLL_S = 0.5
+_NOTHING_MORE = "the searcher has nothing more to propose"
 
 
 @dataclass(frozen=True)
@@ -36,11 +48,13 @@ class TuneResult:
         lines: the whole history, earlier sittings included.
         seconds: search time summed over sittings.
         interrupted: whether Ctrl-C ended this sitting.
+        reason: why this sitting ended, a phrase for people.
     """
 
     lines: tuple[Line, ...]
     seconds: float
     interrupted: bool = False
+    reason: str = ""
 
     @property
     def incumbent(self) -> Incumbent | None:
@@ -61,14 +75,15 @@ def tune(
     store: Store | None = None,
     time_limit: float | None = None,
     n_trials: int | None = None,
-    stop: Callable[[], bool] | None = None,
+    stop: Stop | None = None,
+    stop_trials: TrialStopping | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> TuneResult:
     """Evaluate what a searcher proposes until a limit is reached or it has nothing more to propose.
 
     A run directory that has a history is continued: the history is told to the searcher, trials that were interrupted
-    are repeated, and `n_trials` counts what is there. At the time limit and after Ctrl-C, running evaluations are
-    cancelled and repeated when the run is continued; Ctrl-C returns normally with what is there.
+    are repeated, and `n_trials` counts what is there. When a rule or Ctrl-C ends the search, running evaluations
+    are cancelled and repeated when the run is continued; Ctrl-C returns normally with what is there.
 
         >>> from ConfigSpace import ConfigurationSpace
         >>> from autopytorch_lite.search import RandomSearch
@@ -88,8 +103,12 @@ def tune(
         run_dir: where history and files are kept; None keeps the history in memory and removes the files at the end.
         store: where the history is kept instead of in `run_dir`.
         time_limit: seconds this call may take, on the executor's clock. Evaluations in this process are not cut short.
-        n_trials: evaluations finished in total, cancelled ones aside.
-        stop: asked between evaluations and about twice a second; True ends the search.
+            Short for ``stop=TimeLimit(...)`` counted from now.
+        n_trials: evaluations finished in total, cancelled ones aside. Short for ``stop=MaxEvaluations(...)``.
+        stop: a rule of `autopytorch_lite.stopping`, a function of the `Standing`, or several of them: the first one
+            that says so ends the search.
+        stop_trials: ends single trials early by their learning curves, for example `PercentileStopping()`. Objectives
+            take part by asking `checkpoint.should_stop(curve)`.
         callbacks: called with an `Event` whenever something happens, in this process.
 
     Returns:
@@ -98,9 +117,10 @@ def tune(
     Raises:
         HistoryError: the directory is in use, damaged, or belongs to another search.
         BudgetError: a limit is negative.
-        TypeError: neither or both of `objective` and `executor` are given.
+        TypeError: neither or both of `objective` and `executor` are given, or `stop` is no rule.
     """
-    _check_limits(time_limit, n_trials)
+    rules = as_rules(stop) + (() if n_trials is None else (MaxEvaluations(n_trials),))
+    limit = None if time_limit is None else TimeLimit(time_limit)
     with contextlib.ExitStack() as stack:
         directory = _directory(run_dir, stack)
         if store is None:
@@ -114,18 +134,15 @@ def tune(
             stack.callback(executor.close)
         elif objective is not None:
             raise TypeError("Give tune() an objective or an executor that has one, not both.")
-        loop = _Loop(searcher, executor, store, TrialFiles(directory.files), callbacks)
+        loop = _Loop(searcher, executor, store, TrialFiles(directory.files), callbacks, stop_trials)
         loop.replay()
-        return loop.run(_Limits(time_limit, n_trials, stop))
-
-
-@dataclass(frozen=True)
-class _Limits:
-    """When to stop."""
-
-    time_limit: float | None
-    n_trials: int | None
-    stop: Callable[[], bool] | None
+        if limit is not None:
+            rules += (replace(limit, since_s=loop.elapsed_s()),)
+        directory.ended.unlink(missing_ok=True)
+        result = loop.run(AnyOf(rules))
+        if run_dir is not None:
+            _note_end(directory, result)
+        return result
 
 
 class _Loop:
@@ -138,23 +155,22 @@ class _Loop:
         store: Store,
         files: TrialFiles,
         callbacks: Sequence[Callback],
+        stop_trials: TrialStopping | None,
     ):
         self._searcher = searcher
         self._executor = executor
         self._store = store
         self._files = files
         self._callbacks = callbacks
-        self._lines: list[Line] = []
+        self._rule: StoppingRule = AnyOf(())
+        self._standing = Standing(_max_budget_of(searcher))
+        self._trial_limits = None if stop_trials is None else stop_trials.begin()
         self._again: list[Proposal] = []
         self._running: dict[TrialKey, float] = {}
-        self._proposals: dict[TrialKey, Proposal] = {}
         self._checkpoints: set[TrialKey] = set()
         self._continuable = searcher.continuable if isinstance(searcher, KnowsContinuable) else None
-        self._n_finished = 0
-        self._incumbent: Incumbent | None = None
         self._offset_s = 0.0
         self._start_s = executor.now()
-        self._deadline_s: float | None = None
 
     def replay(self) -> None:
         """Bring the searcher to where the history ends.
@@ -162,66 +178,53 @@ class _Loop:
         Raises:
             HistoryError: the searcher does not accept the history; it was made by another one.
         """
-        self._lines = self._store.read()
-        for number, line in enumerate(self._lines, start=1):
+        lines = self._store.read()
+        for number, line in enumerate(lines, start=1):
             try:
-                self._searcher.tell(line)
-                self._note_checkpoint(line)
+                self._tell(line)
             except ValueError as error:
                 raise HistoryError(
                     "A run is continued with the searcher that began it, but line "
                     f"{number} of its history does not fit: {error}"
                 ) from error
         self._files.discard_all()
-        self._proposals = proposals(self._lines)
-        self._again = open_proposals(self._lines)
-        self._n_finished = len(closed(self._lines))
-        self._incumbent = incumbent(self._lines)
-        self._offset_s = elapsed_s(self._lines)
+        self._again = open_proposals(lines)
+        self._offset_s = elapsed_s(lines)
 
-    def run(self, limits: _Limits) -> TuneResult:
-        """Search until a limit, the searcher, or Ctrl-C ends it."""
-        if limits.time_limit is not None:
-            self._deadline_s = self._start_s + limits.time_limit
+    def run(self, rule: StoppingRule) -> TuneResult:
+        """Search until the rule, the searcher, or Ctrl-C ends it."""
+        self._rule = rule
+        reason = None
         with deferred_interrupts() as interrupts:
             try:
                 self._emit(EventKind.START)
-                while not interrupts.requested and not self._reached(limits) and self._step(limits, interrupts):
-                    pass
+                while not interrupts.requested and reason is None:
+                    reason = self._rule.reason(self._now()) or self._step(interrupts)
             except KeyboardInterrupt:
                 interrupts.requested = True
             finally:
                 self._take_in(self._executor.cancel_all())
-            self._emit(EventKind.END, facts={"interrupted": interrupts.requested})
-        return TuneResult(tuple(self._lines), self._elapsed_s(), interrupts.requested)
+            if interrupts.requested or reason is None:
+                reason = "interrupted"
+            self._emit(EventKind.END, facts={"interrupted": interrupts.requested, "reason": reason})
+        return TuneResult(tuple(self._standing.lines), self.elapsed_s(), interrupts.requested, reason)
 
-    def _reached(self, limits: _Limits) -> bool:
-        if self._deadline_s is not None and self._executor.now() >= self._deadline_s:
-            return True
-        if limits.n_trials is not None and self._n_finished >= limits.n_trials:
-            return True
-        return limits.stop is not None and limits.stop()
-
-    def _step(self, limits: _Limits, interrupts: Interrupts) -> bool:
-        """Keep the workers busy and take in what ends; False if nothing runs and nothing more is proposed."""
-        self._fill(limits)
+    def _step(self, interrupts: Interrupts) -> str | None:
+        """Keep the workers busy and take in what ends; a reason to end if nothing runs and nothing more is proposed."""
+        self._fill()
         if not self._running:
-            return False
+            return _NOTHING_MORE
         with interrupts.allowed():
-            ended = self._executor.wait(self._timeout_s(limits))
+            ended = self._executor.wait(self._timeout_s())
         self._take_in(ended)
-        return True
+        return None
 
-    def _fill(self, limits: _Limits) -> None:
-        while self._executor.n_free() > 0 and not self._is_enough(limits):
+    def _fill(self) -> None:
+        while self._executor.n_free() > 0 and len(self._running) < self._rule.n_useful(self._standing):
             proposal = self._next_proposal()
             if proposal is None:
                 return
             self._submit(proposal)
-
-    def _is_enough(self, limits: _Limits) -> bool:
-        """Whether what runs completes the number of trials asked for."""
-        return limits.n_trials is not None and self._n_finished + len(self._running) >= limits.n_trials
 
     def _next_proposal(self) -> Proposal | None:
         """An interrupted trial to repeat or, when there is none, what the searcher proposes; None: nothing now."""
@@ -234,12 +237,13 @@ class _Loop:
             if not self._running:
                 raise RuntimeError("A searcher may only wait for running trials, but it waits while none is running.")
             return None
+        if self._trial_limits is not None:
+            answer = replace(answer, stop_above=self._trial_limits.stop_above(answer))
         self._append(Proposed(answer))
-        self._proposals[answer.key] = answer
         return answer
 
     def _submit(self, proposal: Proposal) -> None:
-        self._running[proposal.key] = self._elapsed_s()
+        self._running[proposal.key] = self.elapsed_s()
         self._executor.submit(proposal)
         self._emit(EventKind.EVALUATION_START, proposal)
         if proposal.resume_from is not None:
@@ -247,16 +251,19 @@ class _Loop:
 
     def _take_in(self, ended: Sequence[Finished]) -> None:
         """Keep all outcomes before anyone hears of the first, so that a callback's error loses none."""
-        for line in [self._keep(line) for line in ended]:
-            self._emit(EventKind.EVALUATION_END, self._proposals[line.key], line)
-            self._update_incumbent(self._proposals[line.key], line)
+        for line, is_better in [self._keep(line) for line in ended]:
+            proposal = self._standing.proposal(line.key)
+            self._emit(EventKind.EVALUATION_END, proposal, line)
+            if is_better:
+                self._emit(EventKind.NEW_INCUMBENT, proposal, line)
 
-    def _keep(self, line: Finished) -> Finished:
-        line = replace(line, started_s=self._running.pop(line.key), finished_s=self._elapsed_s())
+    def _keep(self, line: Finished) -> tuple[Finished, bool]:
+        """The line with its times, now in the history, and whether it is the new incumbent."""
+        before = self._standing.incumbent
+        line = replace(line, started_s=self._running.pop(line.key), finished_s=self.elapsed_s())
         self._append(line)
         self._drop_checkpoints()
-        self._n_finished += line.status is not Status.CANCELLED
-        return line
+        return line, self._standing.incumbent is not before
 
     def _drop_checkpoints(self) -> None:
         """Drop the checkpoints that no proposal can continue any more; they are the largest files of a run."""
@@ -269,33 +276,38 @@ class _Loop:
 
     def _append(self, line: Line) -> None:
         self._store.append(line)
-        self._lines.append(line)
-        self._searcher.tell(line)
-        self._note_checkpoint(line)
+        self._tell(line)
 
-    def _note_checkpoint(self, line: Line) -> None:
+    def _tell(self, line: Line) -> None:
+        """Let everyone know who keeps a fold over the history."""
+        self._searcher.tell(line)
+        self._standing.tell(line)
+        if self._trial_limits is not None:
+            self._trial_limits.tell(line)
         if isinstance(line, Finished) and line.ok and self._files.has_checkpoint(line.key):
             self._checkpoints.add(line.key)
 
-    def _update_incumbent(self, proposal: Proposal, line: Finished) -> None:
-        if line.loss is None:
-            return
-        candidate = Incumbent(proposal.config_id, proposal.config, proposal.budget, line.loss)
-        if self._incumbent is None or candidate.rank < self._incumbent.rank:
-            self._incumbent = candidate
-            self._emit(EventKind.NEW_INCUMBENT, proposal, line)
-
-    def _elapsed_s(self) -> float:
+    def elapsed_s(self) -> float:
+        """Search time now, in seconds, summed over sittings."""
         return self._offset_s + self._executor.now() - self._start_s
 
-    def _remaining_s(self) -> float | None:
-        return None if self._deadline_s is None else max(0.0, self._deadline_s - self._executor.now())
+    def _now(self) -> Standing:
+        """Where the search stands now."""
+        self._standing.elapsed_s = self.elapsed_s()
+        return self._standing
 
-    def _timeout_s(self, limits: _Limits) -> float | None:
-        waits_s = [
-            seconds for seconds in (self._remaining_s(), _STOP_POLL_S if limits.stop else None) if seconds is not None
-        ]
-        return min(waits_s, default=None)
+    def _remaining_s(self) -> float | None:
+        """Seconds until the rule ends the search even if no evaluation ends before; None: never."""
+        standing = self._now()
+        remaining_s = self._rule.deadline_s(standing) - standing.elapsed_s
+        return None if math.isinf(remaining_s) else max(0.0, remaining_s)
+
+    def _timeout_s(self) -> float | None:
+        """How long to wait for an evaluation before the rule is asked again."""
+        remaining_s = self._remaining_s()
+        if not self._rule.must_be_polled:
+            return remaining_s
+        return POLL_S if remaining_s is None else min(remaining_s, POLL_S)
 
     def _emit(
         self,
@@ -308,9 +320,9 @@ class _Loop:
             return
         event = Event(
             kind,
-            elapsed_s=self._elapsed_s(),
+            elapsed_s=self.elapsed_s(),
             remaining_s=self._remaining_s(),
-            n_finished=self._n_finished,
+            n_finished=self._standing.n_finished,
             n_running=len(self._running),
             proposal=proposal,
             finished=finished,
@@ -320,11 +332,10 @@ class _Loop:
             callback(event)
 
 
-def _check_limits(time_limit: float | None, n_trials: int | None) -> None:
-    if time_limit is not None and not time_limit >= 0:
-        raise BudgetError(f"time_limit must be None or a number of seconds, at least 0, got {time_limit!r}.")
-    if n_trials is not None and n_trials < 0:
-        raise BudgetError(f"n_trials must be None or a number of evaluations, at least 0, got {n_trials!r}.")
+def _note_end(directory: RunDirectory, result: TuneResult) -> None:
+    """Write why the search ended; a search that was killed has no such note."""
+    note = {"reason": result.reason, "interrupted": result.interrupted, "seconds": result.seconds}
+    write_json_atomic(directory.ended, note)
 
 
 def _directory(run_dir: str | os.PathLike[str] | None, stack: contextlib.ExitStack) -> RunDirectory:
@@ -351,3 +362,10 @@ def _space_of(searcher: Searcher) -> Mapping[str, Any] | None:
 def _settings_of(searcher: Searcher) -> Mapping[str, Any]:
     """What identifies a searcher: its class and, if it shows them as `settings`, its arguments."""
     return {"name": type(searcher).__name__, **getattr(searcher, "settings", {})}
+
+
+def _max_budget_of(searcher: Searcher) -> int | None:
+    """The largest budget of a searcher whose settings show its budgets."""
+    settings = getattr(searcher, "settings", {})
+    budgets = settings.get("budgets") or [settings.get("max_budget")]
+    return None if budgets[-1] is None else int(budgets[-1])

@@ -19,7 +19,7 @@ PACKAGES = (CORE, "search_spaces", "lcbench", "benchmarks")
 LAYERS = {
     **dict.fromkeys(("errors", "types", "metrics"), 0),
     **dict.fromkeys(("data", "history", "networks"), 1),
-    "training": 2,
+    **dict.fromkeys(("training", "stopping"), 2),
     "pipeline": 3,
     "space": 4,
     "portfolio": 5,
@@ -33,7 +33,7 @@ LAYERS = {
 LAYERS_OF_FILES = (0, 8)  # files beside each other may import each other, in one direction; folders may not
 LOADERS_OF_SEARCH_SPACES = (f"{CORE}.settings", f"{CORE}.estimator", f"{CORE}.cli", "lcbench", "benchmarks")
 TUNER_MAY_IMPORT = tuple(
-    f"{CORE}.{name}" for name in ("errors", "types", "metrics", "history", "search.base", "execution.base")
+    f"{CORE}.{name}" for name in ("errors", "types", "metrics", "history", "search.base", "execution.base", "stopping")
 )
 TUNER_DEFAULT = f"{CORE}.execution.workers:SerialExecutor"
 TORCH_AT_IMPORT = tuple(f"{CORE}.{name}" for name in ("networks", "training", "pipeline.components", "pipeline.neural"))

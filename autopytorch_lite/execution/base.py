@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from autopytorch_lite.history.files import CHECKPOINT
+from autopytorch_lite.history.limits import epoch_above
 from autopytorch_lite.history.trial import Finished, Proposal
 from autopytorch_lite.types import Config
 
@@ -21,11 +22,24 @@ class Checkpoint:
             if it fails.
         previous: the folder of the trial to continue (same configuration, smaller budget); None: start from scratch.
         config_id: number of the configuration, for seeds.
+        stop_above: limits on the learning curve; see `Proposal`.
     """
 
     folder: Path
     previous: Path | None = None
     config_id: int = 0
+    stop_above: tuple[float | None, ...] = ()
+
+    def should_stop(self, curve: Sequence[float]) -> bool:
+        """Whether a stopping rule of the search ends this trial now.
+
+        An objective that trains in epochs asks after each one, and if so returns a `Result` with this curve. The trial
+        then has status stopped; its files are dropped.
+
+        Args:
+            curve: validation loss after each epoch so far from epoch 1 on, those of the continued trial included.
+        """
+        return epoch_above(curve, self.stop_above) is not None
 
     def state_folder(self) -> Path:
         """Folder, made here, for what only continuing needs; dropped once a larger budget has succeeded."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, SupportsFloat
 
 from autopytorch_lite.errors import DivergedError
 from autopytorch_lite.execution.base import Checkpoint, Objective, Result
 from autopytorch_lite.execution.limits import MemoryWatch
 from autopytorch_lite.history.files import TrialFiles
+from autopytorch_lite.history.limits import epoch_above
 from autopytorch_lite.history.lines import to_plain
 from autopytorch_lite.history.trial import Finished, Proposal, Status, TrialKey
 
@@ -38,13 +39,16 @@ def run_objective(
         on_memory_exceeded: called from another thread when there is more; it must end the process to enforce the limit.
 
     Returns:
-        The history line: status ok, diverged (the loss is not finite, or `DivergedError`), memory (an allocation
-        failed) or crashed, with seconds and info["peak_memory_mb"], the peak above the memory in use at the start.
+        The history line, with seconds and info["peak_memory_mb"], the peak above the memory in use at the start. Its
+        status: ok; stopped (the curve ends early, where it is above the trial's limit); diverged (the loss is not
+        finite, or `DivergedError`); memory (an allocation failed); crashed.
     """
     start_s = time.monotonic()
     with MemoryWatch(memory_limit_mb, on_memory_exceeded) as watch:
         try:
             outcome = _evaluate(objective, proposal, files)
+        except _StoppedEarlyError as stopped:
+            outcome = stopped.outcome
         except (Exception, SystemExit) as error:
             outcome = failure(error)
     info = {**outcome.pop("info", {}), "peak_memory_mb": round(watch.peak_mb, 1)}
@@ -61,8 +65,30 @@ def _evaluate(objective: Objective, proposal: Proposal, files: TrialFiles) -> di
     if proposal.resume_from is not None:
         previous = files.existing(TrialKey(proposal.config_id, proposal.resume_from))
     with files.staging(proposal.key) as folder:
-        returned = objective(dict(proposal.config), proposal.budget, Checkpoint(folder, previous, proposal.config_id))
-        return _success(_as_result(returned))
+        checkpoint = Checkpoint(folder, previous, proposal.config_id, proposal.stop_above)
+        outcome = _success(_as_result(objective(dict(proposal.config), proposal.budget, checkpoint)))
+        early = stopped_early(proposal, outcome["curve"])
+        if early:
+            raise _StoppedEarlyError(outcome | early)
+        return outcome
+
+
+class _StoppedEarlyError(Exception):
+    """Leaves the staging folder of a trial that was stopped early, so that its files are dropped."""
+
+    def __init__(self, outcome: dict[str, Any]):
+        super().__init__()
+        self.outcome = outcome
+
+
+def stopped_early(proposal: Proposal, curve: Sequence[float]) -> dict[str, Any]:
+    """Status and error of a curve that ends before the budget, where it is above its limit; otherwise nothing."""
+    epoch = epoch_above(curve, proposal.stop_above)
+    if epoch is None or epoch != len(curve) or epoch >= proposal.budget:
+        return {}
+    best, limit = min(curve), proposal.stop_above[epoch - 1]
+    error = f"Stopped after epoch {epoch} of {proposal.budget}: its best loss so far, {best:.5g}, is above {limit:.5g}."
+    return {"status": Status.STOPPED, "error": error}
 
 
 def _as_result(returned: Any) -> Result:

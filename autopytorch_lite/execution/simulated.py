@@ -11,7 +11,8 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 
 from autopytorch_lite.errors import BudgetError
-from autopytorch_lite.execution.evaluate import failed, failure
+from autopytorch_lite.execution.evaluate import failed, failure, stopped_early
+from autopytorch_lite.history.limits import epoch_above
 from autopytorch_lite.history.trial import Finished, Proposal, Status
 from autopytorch_lite.types import Config, FloatArray
 
@@ -126,7 +127,8 @@ class SimulatedExecutor:
             return []
         next_end_s = self._running[0][0]
         if timeout_s is not None and next_end_s > self._clock_s + timeout_s:
-            self._clock_s += timeout_s
+            if timeout_s > 0:  # the clock moves even by what is too little for its digits
+                self._clock_s = max(self._clock_s + timeout_s, math.nextafter(self._clock_s, math.inf))
             return []
         self._clock_s = max(self._clock_s, next_end_s)
         return self._collect()
@@ -191,21 +193,24 @@ def _checked(curve: Any, budget: int) -> SimulatedCurve:
 
 
 def _line_of(curve: SimulatedCurve, proposal: Proposal) -> Finished:
-    n_epochs = _n_epochs_until_divergence(curve.losses)
+    n_epochs = min(_n_epochs_until_divergence(curve.losses), _n_epochs_until_stop(curve.losses, proposal))
     seconds = _additional_s(curve.seconds, proposal.resume_from or 0, n_epochs)
     loss = float(curve.losses[n_epochs - 1])
     if not math.isfinite(loss):
         error = f"DivergedError: The loss must be finite, got {loss}. It was so in epoch {n_epochs}."
         raise SimulatedFailure(error, seconds=seconds, status=Status.DIVERGED)
-    return Finished(
-        key=proposal.key,
-        loss=loss,
-        seconds=seconds,
-        curve=tuple(curve.losses.tolist()),
-        curves=curve.curves,
-        metrics=curve.metrics,
-        info=curve.info,
-    )
+    losses = tuple(curve.losses[:n_epochs].tolist())
+    line = Finished(key=proposal.key, loss=loss, seconds=seconds, curve=losses, curves=curve.curves, info=curve.info)
+    if n_epochs == proposal.budget:
+        return replace(line, metrics=curve.metrics)
+    shortened = {name: values[:n_epochs] for name, values in curve.curves.items()}
+    return replace(line, curves=shortened, **stopped_early(proposal, losses))
+
+
+def _n_epochs_until_stop(losses: FloatArray, proposal: Proposal) -> int:
+    """Epochs until a stopping rule ends the trial; all if none does."""
+    epoch = epoch_above(losses.tolist(), proposal.stop_above) if proposal.stop_above else None
+    return len(losses) if epoch is None else epoch
 
 
 def _n_epochs_until_divergence(losses: FloatArray) -> int:

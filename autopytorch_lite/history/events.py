@@ -34,7 +34,8 @@ class Event:
         n_running: evaluations running now.
         proposal: the trial concerned, for the kinds evaluation_start, evaluation_end, new_incumbent and promotion.
         finished: its outcome, for the kinds evaluation_end and new_incumbent.
-        facts: anything else, by name; for the kind ensemble "loss" and "n_members", for the kind end "interrupted".
+        facts: anything else, by name; for the kind ensemble "loss" and "n_members", for the kind end "interrupted"
+            and "reason" (a phrase).
     """
 
     kind: EventKind

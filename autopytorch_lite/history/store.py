@@ -57,6 +57,11 @@ class RunDirectory:
         return self.path / "report.html"
 
     @property
+    def ended(self) -> Path:
+        """Why and when the last sitting of the search ended; absent while it runs and after it was killed."""
+        return self.path / "ended.json"
+
+    @property
     def done(self) -> Path:
         """Written last."""
         return self.path / "DONE"

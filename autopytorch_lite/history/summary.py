@@ -61,7 +61,7 @@ def incumbent(lines: Iterable[Line]) -> Incumbent | None:
 
 def failure_summary(lines: Iterable[Line], *, n_tracebacks: int = 3) -> str:
     """Text for people: failures counted by kind, then the first tracebacks; empty if nothing failed."""
-    failures = [line for line in closed(lines) if not line.ok]
+    failures = [line for line in closed(lines) if line.failed]
     if not failures:
         return ""
     counts = Counter(line.status.value for line in failures)

@@ -21,13 +21,14 @@ class TrialKey(NamedTuple):
 
 
 class Status(StrEnum):
-    """How an evaluation ended. Everything but OK is a failure with a reason."""
+    """How an evaluation ended. Everything but OK has a reason; STOPPED is no failure, and CANCELLED no end."""
 
     OK = "ok"
     DIVERGED = "diverged"
     CRASHED = "crashed"
     TIMEOUT = "timeout"
     MEMORY = "memory"
+    STOPPED = "stopped"
     CANCELLED = "cancelled"
 
 
@@ -43,6 +44,8 @@ class Proposal:
         origin: where the configuration came from: "portfolio", "model", "random" or "user".
         bracket: number of the successive-halving race, from 0; None outside of brackets.
         rung: number of the budget level inside the bracket, from 0.
+        stop_above: for each epoch from 1 on the loss above which the trial is ended early; None, or beyond the end: no
+            limit at that epoch. Compared with the best loss so far.
     """
 
     config_id: int
@@ -52,6 +55,10 @@ class Proposal:
     origin: str = "random"
     bracket: int | None = None
     rung: int | None = None
+    stop_above: tuple[float | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stop_above", tuple(self.stop_above))
 
     @property
     def key(self) -> TrialKey:
@@ -82,7 +89,10 @@ class Proposed:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for one history line."""
-        return {"type": "proposed", **asdict(self.proposal)}
+        data = asdict(self.proposal)
+        if not self.proposal.stop_above:
+            del data["stop_above"]
+        return {"type": "proposed", **data}
 
 
 @dataclass(frozen=True)
@@ -92,13 +102,14 @@ class Finished:
     Attributes:
         key: identity of the trial.
         status: how it ended.
-        loss: the objective, lower is better; None unless status is ok.
+        loss: the objective, lower is better; None unless status is ok or stopped. That of a stopped trial is from the
+            epoch where it ended, and must not be compared with those of its budget.
         seconds: wall clock of the evaluation, only the part done in this trial.
         curve: validation loss (the objective) after each epoch, from epoch 1 to the budget, continued trials included.
         curves: further per-epoch values by name, for example "train_loss", "learning_rate".
         metrics: final value of every standard metric on validation rows, in the metric's own direction.
         info: facts such as n_parameters, peak_memory_mb, device, n_epochs.
-        error: one line, why it failed; empty if ok.
+        error: one line, why it failed or was stopped; empty if ok.
         traceback: text of the exception, if there was one.
         started_s: seconds of search time (summed over sittings) at which the evaluation started.
         finished_s: same, at which it ended.
@@ -129,6 +140,11 @@ class Finished:
     def ok(self) -> bool:
         """Whether the evaluation has a usable result."""
         return self.status is Status.OK
+
+    @property
+    def failed(self) -> bool:
+        """Whether something went wrong: neither ok, nor ended early by a rule, nor cancelled."""
+        return self.status not in (Status.OK, Status.STOPPED, Status.CANCELLED)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for one history line."""

@@ -249,7 +249,7 @@ def test_failing_workers_do_not_stop_the_search(tmp_path: Path) -> None:
 
 def test_stop_is_asked_between_evaluations() -> None:
     answers = iter([False, False, True])
-    result = tune(hyperband(), quadratic, stop=lambda: next(answers))
+    result = tune(hyperband(), quadratic, stop=lambda standing: next(answers))
     assert len(closed(result.lines)) == 2
 
 
@@ -270,7 +270,7 @@ def test_events_tell_the_search() -> None:
     assert ranks == sorted(ranks, reverse=True)
     cancelled = [event for event in events if event.finished and event.finished.status is Status.CANCELLED]
     assert len(cancelled) == 2
-    assert events[-1].facts == {"interrupted": False}
+    assert events[-1].facts == {"interrupted": False, "reason": "time limit of 19.5 seconds"}
 
 
 def test_error_of_a_callback_ends_the_search_and_loses_no_result(tmp_path: Path) -> None:
