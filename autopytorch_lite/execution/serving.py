@@ -99,7 +99,7 @@ def serve(connection: Connection, crash_report: Connection, parent_pid: int, qui
     _ignore_interrupts()
     if os.name == "posix":
         faulthandler.enable(crash_report.fileno(), all_threads=False)
-    _end_with_parent(parent_pid)
+    end_with_parent(parent_pid)
     if quiet:
         _silence()
     cache = _ObjectiveCache()
@@ -153,12 +153,12 @@ def _release_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def _end_with_parent(parent_pid: int) -> None:
+def end_with_parent(parent_pid: int) -> None:
+    """End this process when its parent has died, so that a killed search leaves no workers behind."""
     threading.Thread(target=_watch_parent, args=(parent_pid,), name="parent-watch", daemon=True).start()
 
 
 def _watch_parent(parent_pid: int) -> None:
-    """End this process when its parent has died, so that a killed search leaves no workers behind."""
     while _is_parent(parent_pid):
         time.sleep(_PARENT_POLL_S)
     os._exit(1)
