@@ -32,6 +32,7 @@ from autopytorch_lite.report.progress import progress_callbacks
 from autopytorch_lite.report.tables import leaderboard
 from autopytorch_lite.run import RunRequest, TableRun
 from autopytorch_lite.settings import check_arguments, resolve_request, resolve_seed
+from autopytorch_lite.stopping import Stop, TrialStopping, as_trial_stopping
 from autopytorch_lite.types import Array, Config, FloatArray
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class _AutoTabular(BaseEstimator):
         *,
         time_limit: float | None = 300,
         n_trials: int | None = None,
+        stop: Stop | None = None,
+        stop_trials: TrialStopping | Mapping[str, Any] | None = None,
         metric: str | None = None,
         search_space: str | Path | Mapping[str, Any] = "default",
         portfolio: str | Path | Sequence[Config] | None = "default",
@@ -73,6 +76,8 @@ class _AutoTabular(BaseEstimator):
     ):
         self.time_limit = time_limit
         self.n_trials = n_trials
+        self.stop = stop
+        self.stop_trials = stop_trials
         self.metric = metric
         self.search_space = search_space
         self.portfolio = portfolio
@@ -265,6 +270,8 @@ class _AutoTabular(BaseEstimator):
             n_workers=n_workers,
             n_threads=1,
             memory_limit_mb=self.memory_limit_mb,
+            stop=self.stop,
+            stop_trials=as_trial_stopping(self.stop_trials),
             callbacks=(*progress_callbacks(self.verbose), *self.callbacks),
         )
         self._lines: list[Line] = self._run.lines()
@@ -313,6 +320,9 @@ class AutoTabularClassifier(ClassifierMixin, _AutoTabular):
         time_limit: seconds of wall clock for the whole fit, ensemble included, or None for no limit.
         n_trials: number of evaluations; the search ends at whichever of the two comes first. With `n_trials`,
             `n_jobs=1` and a `random_state`, a fit that its time limit does not cut off is exactly reproducible.
+        stop: further rules that end the search, of `autopytorch_lite.stopping`, such as ``NoImprovement(50)``.
+        stop_trials: a rule that ends single trainings early by their learning curves, such as
+            ``PercentileStopping()``; None: every training gets its whole budget.
         metric: any scikit-learn scorer name (also short: "log_loss", "auc"); None: log loss.
         search_space: name of a file in `search_spaces`, a path to one, or a mapping of edits of the default, such as
             ``{"optimizer:__choice__": ["adamw"], "backbone:shaped_mlp:num_layers": {"low": 2, "high": 4}}``.

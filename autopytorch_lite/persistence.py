@@ -23,6 +23,7 @@ from autopytorch_lite.history.store import HistoryStore, RunDirectory, read_json
 from autopytorch_lite.history.summary import failure_summary
 from autopytorch_lite.history.trial import Line
 from autopytorch_lite.run import TableRun, data_folder, load_predictor
+from autopytorch_lite.stopping import to_plain
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ def load(folder: Path, description: Mapping[str, Any]) -> Saved:
 
 def storable_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The constructor arguments that are plain data; objects such as splitters and callbacks are left out."""
-    return {name: value for name, value in arguments.items() if name != "callbacks" and _is_plain(value)}
+    plain = {name: to_plain(value) for name, value in arguments.items() if name != "callbacks"}
+    return {name: value for name, value in plain.items() if _is_plain(value)}
 
 
 def stored_arguments(description: Mapping[str, Any]) -> dict[str, Any]:

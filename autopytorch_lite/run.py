@@ -31,6 +31,7 @@ from autopytorch_lite.metrics import Metric
 from autopytorch_lite.pipeline.build import default_graph, load_learner
 from autopytorch_lite.search.bohb import BOHB
 from autopytorch_lite.space.compile import compile as compile_space
+from autopytorch_lite.stopping import Stop, TrialStopping
 from autopytorch_lite.tuner import TuneResult, tune
 from autopytorch_lite.types import Config
 
@@ -179,6 +180,8 @@ class TableRun:
         n_workers: int,
         n_threads: int,
         memory_limit_mb: float | None,
+        stop: Stop | None = None,
+        stop_trials: TrialStopping | None = None,
         callbacks: Iterable[Callback] = (),
     ) -> TuneResult:
         """Search until a limit is reached, continuing what the directory holds; the ensemble is updated meanwhile."""
@@ -210,6 +213,8 @@ class TableRun:
                 run_dir=self.directory.path,
                 time_limit=time_limit_s,
                 n_trials=n_trials,
+                stop=stop,
+                stop_trials=stop_trials,
                 callbacks=(updater.catch_up, *watchers, updater),
             )
         finally:

@@ -17,6 +17,7 @@ from autopytorch_lite.pipeline.graph import CHOICE_SUFFIX
 from autopytorch_lite.run import RunRequest
 from autopytorch_lite.space.adapt import adapt_portfolio
 from autopytorch_lite.space.compile import compile as compile_space
+from autopytorch_lite.stopping import as_rules, as_trial_stopping
 from autopytorch_lite.types import Config, DatasetInfo
 from search_spaces import FileFormatError, UnknownFileError, load_portfolio, load_ranges, with_edits
 
@@ -35,7 +36,9 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
     """
     for name in ("time_limit", "n_trials", "memory_limit_mb"):
         _check_number(name, arguments[name], Real, _is_positive, "a positive number or None", optional=True)
-    if arguments["time_limit"] is None and arguments["n_trials"] is None:
+    has_rules = bool(as_rules(arguments["stop"]))
+    as_trial_stopping(arguments["stop_trials"])
+    if arguments["time_limit"] is None and arguments["n_trials"] is None and not has_rules:
         raise BudgetError(
             "Say when to stop: give time_limit (seconds), n_trials (evaluations), or both; both are None."
         )

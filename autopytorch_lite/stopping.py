@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from bisect import insort
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from itertools import accumulate
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from autopytorch_lite.errors import BudgetError
+from autopytorch_lite.errors import BudgetError, UnknownNameError
 from autopytorch_lite.history.summary import Incumbent
 from autopytorch_lite.history.trial import Finished, Line, Proposal, Proposed, Status, TrialKey
 
@@ -255,8 +255,9 @@ class AnyOf(StoppingRule):
         return any(rule.must_be_polled for rule in self.rules)
 
 
-Stop: TypeAlias = StoppingRule | Callable[[Standing], object] | Sequence[StoppingRule | Callable[[Standing], object]]
-"""What people may give: a rule, a function of the standing, or several of them."""
+OneRule: TypeAlias = StoppingRule | Callable[[Standing], object] | Mapping[str, Any]
+Stop: TypeAlias = OneRule | Sequence[OneRule]
+"""What people may give: a rule, a function of the standing, a rule as plain data, or several of them."""
 
 
 def as_rules(stop: Stop | None) -> tuple[StoppingRule, ...]:
@@ -267,11 +268,14 @@ def as_rules(stop: Stop | None) -> tuple[StoppingRule, ...]:
     """
     if stop is None:
         return ()
+    given: Sequence[object]
     given = stop if isinstance(stop, Sequence) else (stop,)
     return tuple(_as_rule(rule) for rule in given)
 
 
 def _as_rule(rule: object) -> StoppingRule:
+    if isinstance(rule, Mapping):
+        return _from_plain(rule, (TimeLimit, MaxEvaluations, TargetLoss, NoImprovement))
     if isinstance(rule, StoppingRule):
         return rule
     if callable(rule) and not isinstance(rule, type):
@@ -366,6 +370,40 @@ class _PercentileLimits(TrialLimits):
         low, high = losses[below], losses[math.ceil(place)]
         limit = low if low == high else low + (high - low) * (place - below)
         return limit if math.isfinite(limit) else None
+
+
+def as_trial_stopping(given: TrialStopping | Mapping[str, Any] | None) -> TrialStopping | None:
+    """The rule for single trials, also from plain data.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if isinstance(given, Mapping):
+        return _from_plain(given, (PercentileStopping,))
+    if given is None or isinstance(given, TrialStopping):
+        return given
+    raise TypeError(f"stop_trials must be None or a rule such as PercentileStopping(), got {given!r}.")
+
+
+def to_plain(given: Any) -> Any:
+    """Rules as plain data, which `as_rules` and `as_trial_stopping` read; what is no rule of this module stays."""
+    if isinstance(given, list | tuple):
+        return [to_plain(rule) for rule in given]
+    known = (TimeLimit, MaxEvaluations, TargetLoss, NoImprovement, PercentileStopping)
+    return {"rule": type(given).__name__, **asdict(given)} if isinstance(given, known) else given
+
+
+def _from_plain(data: Mapping[str, Any], kinds: Sequence[type]) -> Any:
+    """Inverse of `to_plain` of one rule.
+
+    Raises:
+        UnknownNameError: there is no rule of that name.
+    """
+    by_name = {kind.__name__: kind for kind in kinds}
+    name = str(data.get("rule"))
+    if name not in by_name:
+        raise UnknownNameError("stopping rule", name, list(by_name))
+    return by_name[name](**{key: value for key, value in data.items() if key != "rule"})
 
 
 def _check(name: str, value: float | None, what: str, least: float) -> None:

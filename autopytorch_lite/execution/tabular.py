@@ -13,6 +13,7 @@ from autopytorch_lite.data.dataset import Dataset
 from autopytorch_lite.errors import DivergedError
 from autopytorch_lite.execution.base import Checkpoint, Result
 from autopytorch_lite.history.files import VALIDATION_PREDICTIONS
+from autopytorch_lite.history.limits import epoch_above
 from autopytorch_lite.metrics import Metric, standard_metrics
 from autopytorch_lite.pipeline.build import build_learner
 from autopytorch_lite.pipeline.graph import Choice
@@ -49,30 +50,55 @@ class TabularObjective:
     def __call__(self, config: Config, budget: int, checkpoint: Checkpoint) -> Result:
         """Train up to `budget` epochs per fold, keep models and predictions in the checkpoint's folder, score.
 
+        The limits of a trial hold for the mean learning curve of the folds trained so far. When it is above them, the
+        trial ends; there are then neither models nor predictions.
+
         Raises:
             DivergedError: the loss of the out-of-fold predictions is not finite.
         """
         dataset = _load(self.data_folder, self.fingerprint)
-        outcomes, predictions = [], []
+        outcomes: list[FitOutcome] = []
+        predictions = []
         for fold in range(len(dataset.folds)):
             learner = build_learner(self.graph, config, dataset.info)
             train, val = _fold_rows(self.data_folder, self.fingerprint, fold)
-            outcomes.append(self._fit_fold(learner, train, val, fold, budget, checkpoint))
+            outcomes.append(self._fit_fold(learner, train, val, fold, budget, checkpoint, outcomes))
+            early = _ended_early(outcomes, checkpoint, budget if fold == len(dataset.folds) - 1 else None)
+            if early is not None:
+                return early
+            self._save_fold(learner, fold, budget, checkpoint)
             predictions.append(learner.predict(val.table))
         return self._score(dataset, np.concatenate(predictions), outcomes, checkpoint.folder)
 
     def _fit_fold(
-        self, learner: Learner, train: Rows, val: Rows, fold: int, budget: int, checkpoint: Checkpoint
+        self,
+        learner: Learner,
+        train: Rows,
+        val: Rows,
+        fold: int,
+        budget: int,
+        checkpoint: Checkpoint,
+        earlier: Sequence[FitOutcome],
     ) -> FitOutcome:
         seed = int(np.random.default_rng([self.seed, 1, checkpoint.config_id, fold]).integers(2**31))
-        settings = FitSettings(self.max_budget, seed, self.metric, self.device, self.precision, self.n_threads)
+        curves = [outcome.curve for outcome in earlier]
+        settings = FitSettings(
+            self.max_budget,
+            seed,
+            self.metric,
+            self.device,
+            self.precision,
+            self.n_threads,
+            should_stop=lambda curve: checkpoint.should_stop(_mean_curve([*curves, curve])),
+        )
         state = checkpoint.previous_state()
         resume_from = None if state is None else fold_folder(state, fold)
-        outcome = learner.fit(train, val, budget=budget, settings=settings, resume_from=resume_from)
+        return learner.fit(train, val, budget=budget, settings=settings, resume_from=resume_from)
+
+    def _save_fold(self, learner: Learner, fold: int, budget: int, checkpoint: Checkpoint) -> None:
         learner.save(_made(fold_folder(checkpoint.folder, fold)))
         if budget < self.max_budget:  # nothing continues a full training
             learner.save_checkpoint(_made(fold_folder(checkpoint.state_folder(), fold)))
-        return outcome
 
     def _score(self, dataset: Dataset, predictions: FloatArray, outcomes: list[FitOutcome], folder: Path) -> Result:
         rows = validation_rows(dataset)
@@ -131,13 +157,31 @@ def rows_of(dataset: Dataset, idx: IntArray) -> Rows:
     return Rows(dataset.table.take(idx), np.asarray(dataset.y[idx]), weight)
 
 
+def _ended_early(outcomes: list[FitOutcome], checkpoint: Checkpoint, budget: int | None) -> Result | None:
+    """What is known of a trial that a stopping rule ends now; None: it goes on.
+
+    Args:
+        outcomes: of the folds trained so far.
+        checkpoint: has the limits.
+        budget: after the last fold the trial's epochs: a curve of that length is whole, whatever the limits say. None
+            while there are folds to come, which ending early saves.
+    """
+    curve = _mean_curve([outcome.curve for outcome in outcomes])
+    epoch = epoch_above(curve, checkpoint.stop_above)
+    if epoch is None or len(curve) == budget:
+        return None
+    return Result(loss=curve[epoch - 1], curve=curve[:epoch], info={"n_epochs": epoch, "n_folds": len(outcomes)})
+
+
+def _mean_curve(curves: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    """Mean over folds, epoch by epoch, as long as the shortest."""
+    return tuple(float(np.mean(values)) for values in zip(*curves, strict=False))
+
+
 def _average_curves(curves: Sequence[Mapping[str, tuple[float, ...]]]) -> dict[str, tuple[float, ...]]:
     """Mean over folds, epoch by epoch, of every curve that all folds have; as long as the shortest."""
     names = [name for name in curves[0] if all(name in curve for curve in curves)]
-    return {
-        name: tuple(float(np.mean(values)) for values in zip(*(c[name] for c in curves), strict=False))
-        for name in names
-    }
+    return {name: _mean_curve([curve[name] for curve in curves]) for name in names}
 
 
 def _merged_info(outcomes: list[FitOutcome]) -> dict[str, object]:

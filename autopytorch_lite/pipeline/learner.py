@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,9 +37,14 @@ class Rows:
         return len(self.y)
 
 
+def never(curve: Sequence[float]) -> bool:
+    """The rule that never ends a fit."""
+    return False
+
+
 @dataclass(frozen=True)
 class FitSettings:
-    """What is the same for every trial of a run.
+    """What a fit is given besides rows, configuration and budget.
 
     Attributes:
         max_budget: epochs of the largest rung; schedules are laid out for it.
@@ -48,6 +53,8 @@ class FitSettings:
         device: a torch device name.
         precision: "float32" or what the trainer offers besides.
         n_threads: threads that one fit may use.
+        should_stop: asked after every epoch with the learning curve so far; true ends the fit there. A learner that
+            does not train in epochs need not ask.
     """
 
     max_budget: int
@@ -56,6 +63,7 @@ class FitSettings:
     device: str = "cpu"
     precision: str = "float32"
     n_threads: int = 1
+    should_stop: Callable[[Sequence[float]], bool] = never
 
 
 @dataclass(frozen=True)

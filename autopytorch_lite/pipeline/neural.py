@@ -128,7 +128,7 @@ class NeuralLearner(Learner):
             trainer = self._new_trainer(self._new_network(preprocessor, settings.seed), train.y, score, settings)
             if resume_from is not None:
                 trainer.load_checkpoint(resume_from)
-            record = trainer.fit(train_rows, val_rows, budget)
+            record = trainer.fit(train_rows, val_rows, budget, should_stop=settings.should_stop)
         network = trainer.prediction_network()
         self._fitted = _Fitted(preprocessor, targets, network, settings.seed, trainer.precision)
         self._trainer = trainer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -141,8 +141,15 @@ class Trainer:
         curves = {name: list(values) for name, values in self._curves.items()}
         return TrainingRecord(curves, self.n_epochs, self.stopped_early, self._best_epoch())
 
-    def fit(self, train: TensorRows, val: TensorRows, n_epochs: int) -> TrainingRecord:
-        """Train until `n_epochs` epochs are done in total, or early stopping ends it.
+    def fit(
+        self,
+        train: TensorRows,
+        val: TensorRows,
+        n_epochs: int,
+        *,
+        should_stop: Callable[[Sequence[float]], bool] = lambda scores: False,
+    ) -> TrainingRecord:
+        """Train until `n_epochs` epochs are done in total, or early stopping or `should_stop` ends it.
 
         After each epoch loss and score are computed in evaluation mode, on all validation rows and on a fixed, seeded
         subset of the training rows: a tenth of them, but at least 2,000 and at most 10,000. That keeps evaluation a
@@ -152,13 +159,14 @@ class Trainer:
             train: rows to learn from; the same at every call. The last, incomplete batch of an epoch is left out.
             val: rows to score.
             n_epochs: in total, and not in addition to those already done.
+            should_stop: asked before every epoch with the validation scores so far; true ends the training.
 
         Raises:
             DivergedError: a loss or a weight is no longer finite; the message names the epoch.
         """
         train, val = train.to(self.device).with_unit_mean_weights(), val.to(self.device).with_unit_mean_weights()
         scored_train = train.take(self._scored_train_rows(len(train)))
-        while self.n_epochs < n_epochs and not self.stopped_early:
+        while self.n_epochs < n_epochs and not self.stopped_early and not should_stop(self._curves["val_score"]):
             self._run_epoch(train, scored_train, val)
         return self.record
 
