@@ -56,6 +56,7 @@ class BOHB(ScheduledSearcher):
         max_budget: largest budget, epochs; the last rung of every bracket.
         eta: quotient of neighbouring rungs; one in eta configurations is promoted.
         portfolio: configurations to evaluate first, all at the lowest budget; the first bracket is enlarged if needed.
+        baseline: configurations you already trust, evaluated before everything else at the largest budget.
         seed: of everything random.
         max_brackets: the search is done after so many brackets; None: only when the space has nothing new.
         schedule: "synchronous": a rung is finished before its best are promoted, and a free worker opens another
@@ -70,7 +71,7 @@ class BOHB(ScheduledSearcher):
 
     Raises:
         BudgetError: budgets or eta contradict each other.
-        SpaceError: a portfolio entry is not valid in the space.
+        SpaceError: an entry of portfolio or baseline is not valid in the space.
         ValueError: a setting of the model is out of range, or the schedule has no such name.
 
     Source: Falkner, Klein, Hutter (2018), "BOHB", ICML; defaults of HpBandSter. Ours: constants are left out, failures
@@ -86,6 +87,7 @@ class BOHB(ScheduledSearcher):
         max_budget: int = 50,
         eta: float = 3,
         portfolio: Sequence[Config] = (),
+        baseline: Sequence[Config] = (),
         seed: int = 0,
         max_brackets: int | None = None,
         schedule: str = "synchronous",
@@ -100,7 +102,15 @@ class BOHB(ScheduledSearcher):
             top_n_percent, num_samples, random_fraction, bandwidth_factor, min_bandwidth, min_points_in_model
         )
         fidelity = MultiFidelity(schedule, rungs(min_budget, max_budget, eta), eta, max_brackets)
-        super().__init__(space, fidelity, portfolio, seed, {**fidelity.settings, **asdict(self._model_settings)})
+        super().__init__(
+            space,
+            fidelity,
+            portfolio,
+            seed,
+            {**fidelity.settings, **asdict(self._model_settings)},
+            baseline=baseline,
+            baseline_budget=max_budget,
+        )
         n_dims = self._sampler.codec.n_dims
         self._min_points = n_dims + 1 if min_points_in_model is None else min_points_in_model
         self._vectors = np.empty((0, n_dims))

@@ -21,6 +21,7 @@ class Hyperband(ScheduledSearcher):
         max_budget: largest budget, epochs; the last rung of every bracket.
         eta: quotient of neighbouring rungs; one in eta configurations is promoted.
         portfolio: configurations to evaluate first, all at the lowest budget; the first bracket is enlarged if needed.
+        baseline: configurations you already trust, evaluated before everything else at the largest budget.
         seed: of everything random.
         max_brackets: the search is done after so many brackets; None: only when the space has nothing new.
         schedule: "synchronous": a rung is finished before its best are promoted, and a free worker opens another
@@ -29,7 +30,7 @@ class Hyperband(ScheduledSearcher):
 
     Raises:
         BudgetError: budgets or eta contradict each other.
-        SpaceError: a portfolio entry is not valid in the space.
+        SpaceError: an entry of portfolio or baseline is not valid in the space.
         ValueError: the schedule has no such name.
 
     Source: Li et al. (2018), "Hyperband", JMLR 18; Li et al. (2020), "A System for Massively Parallel Hyperparameter
@@ -44,12 +45,21 @@ class Hyperband(ScheduledSearcher):
         max_budget: int = 50,
         eta: float = 3,
         portfolio: Sequence[Config] = (),
+        baseline: Sequence[Config] = (),
         seed: int = 0,
         max_brackets: int | None = None,
         schedule: str = "synchronous",
     ):
         fidelity = MultiFidelity(schedule, rungs(min_budget, max_budget, eta), eta, max_brackets)
-        super().__init__(space, fidelity, portfolio, seed, fidelity.settings)
+        super().__init__(
+            space,
+            fidelity,
+            portfolio,
+            seed,
+            fidelity.settings,
+            baseline=baseline,
+            baseline_budget=max_budget,
+        )
 
     def _new_configuration(self, rng: np.random.Generator) -> tuple[Config, str]:
         return self._sampler.sample(rng, self._ledger.knows), "random"

@@ -1,4 +1,4 @@
-"""Warm start: configurations found offline to be good together are evaluated before anything else, in their order."""
+"""Warm start: configurations from the user or found offline to be good are evaluated before anything else, in order."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from autopytorch_lite.search.sampling import ConfigurationSampler
 from autopytorch_lite.types import Config
 
 ORIGIN = "portfolio"
+BASELINE_ORIGIN = "user"
 
 
 class Portfolio:
@@ -18,25 +19,37 @@ class Portfolio:
     Args:
         entries: configurations, most useful first; of equal ones only the first is kept.
         sampler: of the space they must be valid in.
+        what: what an entry is called in a message.
+        without: configurations that are left out, because they are evaluated anyway.
 
     Raises:
         SpaceError: an entry is not valid in the space; the message names its number, from 0, and the hyperparameter.
     """
 
-    def __init__(self, entries: Sequence[Config], sampler: ConfigurationSampler):
+    def __init__(
+        self,
+        entries: Sequence[Config],
+        sampler: ConfigurationSampler,
+        what: str = "Portfolio",
+        without: Sequence[Config] = (),
+    ):
         distinct: dict[frozenset[tuple[str, object]], Config] = {}
         for number, entry in enumerate(entries):
             try:
                 sampler.check(entry)
             except (SpaceError, UnknownNameError) as error:
                 raise SpaceError(
-                    f"Portfolio entry {number} (counted from 0) must be valid in the space: {error}"
+                    f"{what} entry {number} (counted from 0) must be valid in the space: {error}"
                 ) from error
             distinct.setdefault(frozenset(entry.items()), dict(entry))
-        self.entries: tuple[Config, ...] = tuple(distinct.values())
+        self.entries: tuple[Config, ...] = tuple(entry for entry in distinct.values() if entry not in without)
 
     def __len__(self) -> int:
         return len(self.entries)
+
+    def next_unknown(self, ledger: Ledger) -> Config | None:
+        """The first entry that no proposal had, wherever that came from; None if all have been proposed."""
+        return next((dict(entry) for entry in self.entries if not ledger.knows(entry)), None)
 
     def next_entry(self, ledger: Ledger) -> Config | None:
         """The first entry that has not been proposed yet; None if all have."""

@@ -58,13 +58,14 @@ class RandomSearch(ScheduledSearcher):
         space: what to search.
         max_budget: epochs of every trial.
         portfolio: configurations to evaluate first.
+        baseline: configurations you already trust, evaluated before everything else.
         seed: of everything random.
-        n_configurations: the search is done after so many, the portfolio included; None: only when the space has
-            nothing new.
+        n_configurations: the search is done after so many, baseline and portfolio included; None: only when the space
+            has nothing new.
 
     Raises:
         BudgetError: max_budget is not a whole number of at least one epoch.
-        SpaceError: a portfolio entry is not valid in the space.
+        SpaceError: an entry of portfolio or baseline is not valid in the space.
     """
 
     def __init__(
@@ -73,12 +74,19 @@ class RandomSearch(ScheduledSearcher):
         *,
         max_budget: int = 50,
         portfolio: Sequence[Config] = (),
+        baseline: Sequence[Config] = (),
         seed: int = 0,
         n_configurations: int | None = None,
     ):
         check_budgets(1, max_budget)
         super().__init__(
-            space, lambda n_first: FullBudget(max_budget, n_configurations), portfolio, seed, {"max_budget": max_budget}
+            space,
+            lambda n_first: FullBudget(max_budget, n_configurations),
+            portfolio,
+            seed,
+            {"max_budget": max_budget},
+            baseline=baseline,
+            baseline_budget=max_budget,
         )
 
     def _new_configuration(self, rng: np.random.Generator) -> tuple[Config, str]:

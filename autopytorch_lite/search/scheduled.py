@@ -15,7 +15,7 @@ from autopytorch_lite.history.trial import Done, Finished, Line, Proposal, Propo
 from autopytorch_lite.search.asynchronous import AsynchronousSchedule
 from autopytorch_lite.search.brackets import BracketSchedule, Slot
 from autopytorch_lite.search.ledger import Ledger, loss_of
-from autopytorch_lite.search.portfolio import ORIGIN, Portfolio
+from autopytorch_lite.search.portfolio import BASELINE_ORIGIN, ORIGIN, Portfolio
 from autopytorch_lite.search.sampling import ConfigurationSampler, search_rng
 from autopytorch_lite.types import Config
 
@@ -88,6 +88,8 @@ class MultiFidelity:
 class ScheduledSearcher(ABC):
     """Fills the slots of a schedule: with the portfolio first, then with what `_new_configuration` gives.
 
+    Before all that comes the baseline, at the full budget and outside of every race.
+
     Proposals without a bracket may be told as well (a user's own trials): they are remembered, and a model may learn
     from them, but they take part in no race.
 
@@ -97,6 +99,8 @@ class ScheduledSearcher(ABC):
         portfolio: configurations to start with.
         seed: of everything random, at least 0.
         settings: further arguments that decide what is proposed, plain data.
+        baseline: configurations the user already trusts, evaluated first; one that was told before is not repeated.
+        baseline_budget: epochs of the baseline.
 
     Attributes:
         space: what is searched.
@@ -104,7 +108,7 @@ class ScheduledSearcher(ABC):
             proposals there are to be is left out: a run may be continued to a larger number.
 
     Raises:
-        SpaceError: a portfolio entry is not valid in the space.
+        SpaceError: an entry of portfolio or baseline is not valid in the space.
     """
 
     def __init__(
@@ -114,18 +118,28 @@ class ScheduledSearcher(ABC):
         portfolio: Sequence[Config],
         seed: int,
         settings: Mapping[str, Any],
+        *,
+        baseline: Sequence[Config] = (),
+        baseline_budget: int = 1,
     ):
         self.space = space
         self._sampler = ConfigurationSampler(space)
-        self._portfolio = Portfolio(portfolio, self._sampler)
+        self._baseline = Portfolio(baseline, self._sampler, "Baseline")
+        self._baseline_budget = baseline_budget
+        self._portfolio = Portfolio(portfolio, self._sampler, without=self._baseline.entries)
         self._schedule = schedule_for(len(self._portfolio))
         self._seed = seed
         self.settings = {**settings, "seed": seed, "portfolio": [dict(entry) for entry in self._portfolio.entries]}
+        if self._baseline.entries:
+            self.settings["baseline"] = [dict(entry) for entry in self._baseline.entries]
         self._ledger = Ledger()
 
     def ask(self) -> Proposal | Wait | Done:
         """The next proposal; see `Searcher`."""
         slot = self._schedule.next_slot(can_grow=self._can_grow)
+        trusted = None if isinstance(slot, Done) else self._baseline.next_unknown(self._ledger)
+        if trusted is not None:
+            return Proposal(len(self._ledger.configs), trusted, self._baseline_budget, origin=BASELINE_ORIGIN)
         if not isinstance(slot, Slot):
             return slot
         if slot.config_id is None:
