@@ -21,6 +21,7 @@ from autopytorch_lite.history.files import TrialFiles
 from autopytorch_lite.history.frame import history_frame
 from autopytorch_lite.history.identity import claim
 from autopytorch_lite.history.interrupts import Interrupts, deferred_interrupts
+from autopytorch_lite.history.lines import lines_equal
 from autopytorch_lite.history.store import HistoryStore, MemoryStore, RunDirectory, Store, write_json_atomic
 from autopytorch_lite.history.summary import Incumbent, elapsed_s, incumbent, open_proposals
 from autopytorch_lite.history.trial import Done, Finished, Line, Proposal, Proposed, TrialKey, Wait
@@ -77,6 +78,7 @@ def tune(
     n_trials: int | None = None,
     stop: Stop | None = None,
     stop_trials: TrialStopping | None = None,
+    warm_start: Sequence[Line] = (),
     callbacks: Sequence[Callback] = (),
 ) -> TuneResult:
     """Evaluate what a searcher proposes until a limit is reached or it has nothing more to propose.
@@ -109,6 +111,8 @@ def tune(
             that says so ends the search.
         stop_trials: ends single trials early by their learning curves, for example `PercentileStopping()`. Objectives
             take part by asking `checkpoint.should_stop(curve)`.
+        warm_start: lines of an earlier run of the same problem, for example `EarlierRun.load(...).observations()`. They
+            become the first lines of a new history and count as evaluations; ignored where there is a history.
         callbacks: called with an `Event` whenever something happens, in this process.
 
     Returns:
@@ -135,6 +139,7 @@ def tune(
         elif objective is not None:
             raise TypeError("Give tune() an objective or an executor that has one, not both.")
         loop = _Loop(searcher, executor, store, TrialFiles(directory.files), callbacks, stop_trials)
+        _begin_with(store, warm_start)
         loop.replay()
         if limit is not None:
             rules += (replace(limit, since_s=loop.elapsed_s()),)
@@ -143,6 +148,14 @@ def tune(
         if run_dir is not None:
             _note_end(directory, result)
         return result
+
+
+def _begin_with(store: Store, lines: Sequence[Line]) -> None:
+    """Make `lines` the first ones of the history, also if a crash came between them. A longer history stays."""
+    present = store.read() if lines else []
+    if len(present) < len(lines) and lines_equal(present, lines[: len(present)]):
+        for line in lines[len(present) :]:
+            store.append(line)
 
 
 class _Loop:

@@ -9,6 +9,9 @@ from typing import Any, NamedTuple
 
 from autopytorch_lite.types import Config
 
+EARLIER_RUN = "earlier_run"
+"""Origin of trials taken over from another run: nobody here has their checkpoints, so they are never continued."""
+
 
 class TrialKey(NamedTuple):
     """Identity of a trial: one configuration at one budget (epochs, total and not additional)."""
@@ -41,7 +44,7 @@ class Proposal:
         config: the configuration, inactive names absent.
         budget: epochs in total.
         resume_from: budget (epochs) of the finished trial of the same configuration to continue, if any.
-        origin: where the configuration came from: "portfolio", "model", "random" or "user".
+        origin: where the configuration came from: "portfolio", "model", "random", "user" or "earlier_run".
         bracket: number of the successive-halving race, from 0; None outside of brackets.
         rung: number of the budget level inside the bracket, from 0.
         stop_above: for each epoch from 1 on the loss above which the trial is ended early; None, or beyond the end: no

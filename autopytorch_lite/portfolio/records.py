@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -25,23 +25,38 @@ class Results:
     Attributes:
         configs: configurations by config_id.
         budgets: every budget at which a trial was proposed, ascending.
+        proposals: every proposal by its key.
+        finished: what has ended by its key, cancelled evaluations aside.
     """
 
     configs: tuple[Config, ...]
     budgets: tuple[int, ...]
-    _proposals: dict[TrialKey, Proposal]
-    _finished: dict[TrialKey, Finished]
+    proposals: Mapping[TrialKey, Proposal]
+    finished: Mapping[TrialKey, Finished]
 
     def outcome(self, config_id: int, budget: int) -> Outcome | None:
         """What is known of a configuration at a budget: of its trial there, or off a longer trial's learning curve."""
         key = TrialKey(config_id, budget)
-        if key in self._finished:
-            return Outcome(_loss(self._finished[key]), self.seconds(key))
-        longer = sorted(other for other in self._finished if other.config_id == config_id and other.budget > budget)
-        for other in longer:
-            finished = self._finished[other]
-            if len(finished.curve) == other.budget and math.isfinite(finished.curve[budget - 1]):
-                return Outcome(finished.curve[budget - 1], self.seconds(other) * _share(finished, budget))
+        if key in self.finished:
+            return Outcome(_loss(self.finished[key]), self.seconds(key))
+        longer = self._passed_by(config_id, budget)
+        if longer is None:
+            return None
+        return Outcome(longer.curve[budget - 1], self.seconds(longer.key) * _share(longer, budget))
+
+    def curve(self, config_id: int, budget: int) -> tuple[float, ...]:
+        """The learning curve up to a budget, of the trial there or of a longer one; empty if there is none."""
+        found = self.finished.get(TrialKey(config_id, budget)) or self._passed_by(config_id, budget)
+        return found.curve[:budget] if found else ()
+
+    def _passed_by(self, config_id: int, budget: int) -> Finished | None:
+        """The shortest trial whose curve has the loss at the budget."""
+        keys = sorted(key for key in self.finished if key.config_id == config_id and key.budget > budget)
+        for key in keys:
+            found = self.finished[key]
+            is_whole = len(found.curve) == key.budget or found.status is Status.STOPPED
+            if is_whole and len(found.curve) >= budget and math.isfinite(found.curve[budget - 1]):
+                return found
         return None
 
     def seconds(self, key: TrialKey) -> float:
@@ -50,10 +65,10 @@ class Results:
         reached: int | None = key.budget
         while reached is not None:
             part = TrialKey(key.config_id, reached)
-            if part not in self._finished:
+            if part not in self.finished:
                 return math.nan
-            total += self._finished[part].seconds
-            reached = self._proposals[part].resume_from
+            total += self.finished[part].seconds
+            reached = self.proposals[part].resume_from
         return total
 
 

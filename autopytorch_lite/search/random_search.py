@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from ConfigSpace import ConfigurationSpace
 
-from autopytorch_lite.history.trial import Done, Proposal, TrialKey, Wait
+from autopytorch_lite.history.trial import EARLIER_RUN, Done, Proposal, TrialKey, Wait
 from autopytorch_lite.search.brackets import Slot, check_budgets
 from autopytorch_lite.search.scheduled import ScheduledSearcher
 from autopytorch_lite.types import Config
@@ -40,8 +40,8 @@ class FullBudget:
         """Every proposal that the ledger accepts is fine."""
 
     def propose(self, proposal: Proposal, *, can_grow: bool) -> None:
-        """Count the proposal."""
-        self._n_proposed += 1
+        """Count the proposal, unless another run made it."""
+        self._n_proposed += proposal.origin != EARLIER_RUN
 
     def finish(self, key: TrialKey, loss: float, *, can_grow: bool) -> None:
         """Nothing follows from a loss."""
