@@ -11,7 +11,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -19,12 +19,13 @@ from autopytorch_lite.errors import HistoryError
 from autopytorch_lite.history.lines import load_line, to_plain
 from autopytorch_lite.history.store import HistoryStore
 from autopytorch_lite.history.summary import closed, proposals
-from autopytorch_lite.history.trial import Finished, Line, Proposal, Proposed, Status, TrialKey
+from autopytorch_lite.history.trial import Finished, Line, Proposal, Proposed, Status, TrialKey, line_from_json
 
 CONFIGS = "configs.json"
 RESULTS = "results.json"
 _Id: TypeAlias = tuple[int, int, int]
 _EXTRAS = ("seconds", "curve", "curves", "metrics", "info", "worker")
+_IN_CONFIG = ("type", "config_id", "config")
 _MAX_ERROR = 500
 
 
@@ -34,7 +35,8 @@ def export_hpbandster(
     """Write a history so that HpBandSter's `logged_results_to_HBS_result` and its plots read it.
 
     A bracket becomes an iteration. Curves, metrics and facts of a trial are in the `info` of its run, its origin and
-    what else we know about a configuration in `config_info`. Cancelled evaluations are left out.
+    what else we know about a configuration in `config_info`. Trials that failed or were stopped early are runs without
+    a result; their reason is the exception. Cancelled evaluations are left out.
 
     Args:
         history: a run directory, or history lines.
@@ -113,7 +115,7 @@ def _ids(lines: Sequence[Line]) -> dict[int, _Id]:
 
 def _config_lines(lines: Sequence[Line], ids: Mapping[int, _Id]) -> Iterator[Any]:
     positions = _positions(lines)
-    failures = {line.key: _extras(line) for line in closed(lines) if not line.ok}
+    failures = {line.key: {"loss": line.loss, **_extras(line)} for line in closed(lines) if not line.ok}
     by_config: dict[int, list[Proposal]] = {}
     for proposal in proposals(lines).values():
         by_config.setdefault(proposal.config_id, []).append(proposal)
@@ -128,8 +130,8 @@ def _config_lines(lines: Sequence[Line], ids: Mapping[int, _Id]) -> Iterator[Any
 
 
 def _trial(proposal: Proposal, positions: Sequence[int], failure: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What a proposal says beyond its configuration, the numbers of its lines, and what a failed one measured."""
-    facts = {name: getattr(proposal, name) for name in ("budget", "resume_from", "origin", "bracket", "rung")}
+    """What a proposal says beyond its configuration, the numbers of its lines, and what one not ok measured."""
+    facts = {name: value for name, value in Proposed(proposal).to_json().items() if name not in _IN_CONFIG}
     return {**facts, "lines": list(positions), **({} if failure is None else {"failed": failure})}
 
 
@@ -276,7 +278,10 @@ def _moments(trial: Mapping[str, Any], run: _LoggedRun | None, origin_s: float) 
 
 def _proposal(config: _LoggedConfig, budget: int, rung: int, trial: Mapping[str, Any]) -> Proposal:
     proposal = Proposal(config.config_id, dict(config.config), budget, None, config.origin, config.id[0], rung)
-    return replace(proposal, **{name: value for name, value in trial.items() if name not in ("lines", "failed")})
+    facts = {name: value for name, value in trial.items() if name not in ("lines", "failed")}
+    line = line_from_json({**Proposed(proposal).to_json(), **facts})
+    assert isinstance(line, Proposed), "the data says so"
+    return line.proposal
 
 
 def _finished(key: TrialKey, run: _LoggedRun, trial: Mapping[str, Any], origin_s: float) -> Finished:

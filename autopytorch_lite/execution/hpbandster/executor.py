@@ -32,8 +32,8 @@ from autopytorch_lite.execution.hpbandster.objectives import save_objective
 from autopytorch_lite.execution.limits import thread_environment
 from autopytorch_lite.history.files import TrialFiles
 from autopytorch_lite.history.hpbandster_logs import error_of
-from autopytorch_lite.history.lines import load_line
-from autopytorch_lite.history.trial import Finished, Proposal, Status
+from autopytorch_lite.history.lines import dump_line, load_line
+from autopytorch_lite.history.trial import Finished, Proposal, Proposed, Status
 from autopytorch_lite.space.domains import to_builtin
 
 _PING_S = 1
@@ -222,13 +222,12 @@ class HpBandSterExecutor:
     def _send(self, running: _Running) -> None:
         self._n_submitted += 1
         proposal = running.proposal
+        config = {name: to_builtin(value) for name, value in proposal.config.items()}
         extras = {
-            "trial": int(proposal.config_id),
-            "resume_from": None if proposal.resume_from is None else int(proposal.resume_from),
+            "proposal": dump_line(Proposed(replace(proposal, config=config))),
             "time_limit_s": running.time_limit_s,
         }
         self._running[self._n_submitted] = running
-        config = {name: to_builtin(value) for name, value in proposal.config.items()}
         self._master.submit(self._n_submitted, config, int(proposal.budget), extras)
 
     def _collect(self, timeout_s: float) -> list[Finished]:

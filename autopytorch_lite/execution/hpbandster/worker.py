@@ -15,8 +15,8 @@ from hpbandster.core.worker import Worker
 from autopytorch_lite.execution.evaluate import failed
 from autopytorch_lite.execution.hpbandster.objectives import ObjectiveReference
 from autopytorch_lite.execution.workers import ProcessExecutor
-from autopytorch_lite.history.lines import dump_line
-from autopytorch_lite.history.trial import Finished, Proposal, Status
+from autopytorch_lite.history.lines import dump_line, load_line
+from autopytorch_lite.history.trial import Finished, Proposal, Proposed, Status
 
 LOGGER = logging.getLogger(__name__)
 _CANCEL_POLL_S = 0.1
@@ -81,16 +81,17 @@ class SearchWorker(Worker):
 
         Args:
             config_id: HpBandSter's id; its last number is that of the submission.
-            config: configuration, plain values.
-            budget: epochs.
-            job: the folder `working_directory`, and what `HpBandSterExecutor.submit` adds.
+            config: configuration, for HpBandSter.
+            budget: epochs, for HpBandSter.
+            job: the folder `working_directory`; the line `proposal` as text; `time_limit_s` or None.
 
         Returns:
             The loss, and under "info" the history line as text.
         """
-        proposal = Proposal(job["trial"], dict(config), int(budget), job["resume_from"])
-        line = self._evaluate(config_id[2], proposal, job)
-        return {"loss": float("inf") if line.loss is None else line.loss, "info": dump_line(line)}
+        proposed = load_line(job["proposal"])
+        assert isinstance(proposed, Proposed), "a search sends proposals"
+        line = self._evaluate(config_id[2], proposed.proposal, job)
+        return {"loss": line.loss if line.ok else float("inf"), "info": dump_line(line)}
 
     @Pyro4.expose
     def cancel(self, number: int) -> None:
