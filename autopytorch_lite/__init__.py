@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from autopytorch_lite.estimator import AutoTabularClassifier, AutoTabularRegressor, load
     from autopytorch_lite.pipeline.registry import register, unregister
+    from autopytorch_lite.report.page import write_report
+    from autopytorch_lite.report.progress import ProgressBar
     from autopytorch_lite.tuner import tune
 
     __version__: str
@@ -18,20 +20,24 @@ if TYPE_CHECKING:
 _HOMES = {
     "AutoTabularClassifier": "autopytorch_lite.estimator",
     "AutoTabularRegressor": "autopytorch_lite.estimator",
+    "ProgressBar": "autopytorch_lite.report.progress",
     "load": "autopytorch_lite.estimator",
     "register": "autopytorch_lite.pipeline.registry",
     "tune": "autopytorch_lite.tuner",
     "unregister": "autopytorch_lite.pipeline.registry",
+    "write_report": "autopytorch_lite.report.page",
 }
 
 __all__ = [
     "AutoTabularClassifier",
     "AutoTabularRegressor",
+    "ProgressBar",
     "__version__",
     "load",
     "register",
     "tune",
     "unregister",
+    "write_report",
 ]
 
 

@@ -393,6 +393,8 @@ def load(folder: str | Path) -> AutoTabularClassifier | AutoTabularRegressor:
     """
     folder = Path(folder)
     description = read_json(RunDirectory(folder).run)
+    if "task" not in description:
+        raise HistoryError(f"{folder} holds a search over a function and no model; `tune` continues it.")
     is_classification = description["task"] != "regression"
     cls: type[_AutoTabular] = AutoTabularClassifier if is_classification else AutoTabularRegressor
     estimator = cls(**persistence.stored_arguments(description))

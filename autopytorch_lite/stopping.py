@@ -147,7 +147,7 @@ class MaxEvaluations(StoppingRule):
 
     def reason(self, standing: Standing) -> str | None:
         """See `StoppingRule`."""
-        return f"limit of {self.n} evaluations" if standing.n_finished >= self.n else None
+        return f"limit of {_evaluations(self.n)}" if standing.n_finished >= self.n else None
 
     def n_useful(self, standing: Standing) -> float:
         """See `StoppingRule`."""
@@ -197,7 +197,7 @@ class NoImprovement(StoppingRule):
         """See `StoppingRule`."""
         best = standing.best(self.budget)
         if best is not None and self.n_evaluations is not None and best.n_since >= self.n_evaluations:
-            return f"no improvement in {self.n_evaluations} evaluations"
+            return f"no improvement in {_evaluations(self.n_evaluations)}"
         is_late = standing.elapsed_s >= self.deadline_s(standing)
         return f"no improvement in {self.seconds:g} seconds" if is_late else None
 
@@ -404,6 +404,10 @@ def _from_plain(data: Mapping[str, Any], kinds: Sequence[type]) -> Any:
     if name not in by_name:
         raise UnknownNameError("stopping rule", name, list(by_name))
     return by_name[name](**{key: value for key, value in data.items() if key != "rule"})
+
+
+def _evaluations(n: int) -> str:
+    return f"{n} evaluation" if n == 1 else f"{n} evaluations"
 
 
 def _check(name: str, value: float | None, what: str, least: float) -> None:

@@ -315,6 +315,10 @@ class _Loop:
         remaining_s = self._rule.deadline_s(standing) - standing.elapsed_s
         return None if math.isinf(remaining_s) else max(0.0, remaining_s)
 
+    def _n_left(self) -> int | None:
+        n_useful = self._rule.n_useful(self._standing)
+        return None if math.isinf(n_useful) else max(0, int(n_useful))
+
     def _timeout_s(self) -> float | None:
         """How long to wait for an evaluation before the rule is asked again."""
         remaining_s = self._remaining_s()
@@ -340,6 +344,7 @@ class _Loop:
             proposal=proposal,
             finished=finished,
             facts=facts or {},
+            n_left=self._n_left(),
         )
         for callback in self._callbacks:
             callback(event)

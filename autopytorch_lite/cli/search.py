@@ -231,8 +231,9 @@ def resume(run_dir: Path, time_s: float | None, trials: int | None, jobs: int | 
     """
     from autopytorch_lite.estimator import AutoTabularClassifier, AutoTabularRegressor
     from autopytorch_lite.report.record import read_run
+    from autopytorch_lite.types import Task
 
-    cls = AutoTabularClassifier if read_run(run_dir).task.is_classification else AutoTabularRegressor
+    cls = AutoTabularRegressor if read_run(run_dir).task is Task.REGRESSION else AutoTabularClassifier
     changes = {} if jobs is None else {"n_jobs": jobs}
     estimator = cls.resume(run_dir, time_limit=time_s, n_trials=trials, verbose=0 if quiet else 1, **changes)
     plan, split = _restored_split(run_dir)

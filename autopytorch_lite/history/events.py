@@ -32,6 +32,7 @@ class Event:
         remaining_s: seconds until the time limit of this sitting; None without one.
         n_finished: evaluations finished so far, whatever their status, cancelled ones aside.
         n_running: evaluations running now.
+        n_left: evaluations until a limit on their number is reached, running ones included; None without one.
         proposal: the trial concerned, for the kinds evaluation_start, evaluation_end, new_incumbent and promotion.
         finished: its outcome, for the kinds evaluation_end and new_incumbent.
         facts: anything else, by name; for the kind ensemble "loss" and "n_members", for the kind end "interrupted"
@@ -46,6 +47,7 @@ class Event:
     proposal: Proposal | None = None
     finished: Finished | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    n_left: int | None = None
 
 
 Callback: TypeAlias = Callable[[Event], None]

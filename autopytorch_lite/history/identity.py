@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from autopytorch_lite.errors import HistoryError
@@ -28,7 +30,10 @@ def claim(directory: RunDirectory, *, space: Mapping[str, Any] | None, searcher:
         if noted is not None:
             _require_same(directory, "searcher", noted, to_plain(searcher))
     else:
-        write_json_atomic(directory.run, {"format": _FORMAT, "searcher": searcher})
+        created = datetime.now(UTC).isoformat(timespec="seconds")
+        write_json_atomic(
+            directory.run, {"format": _FORMAT, "created": created, "searcher": searcher, "versions": _versions()}
+        )
     if space is None:
         return
     if directory.space.exists():
@@ -37,6 +42,17 @@ def claim(directory: RunDirectory, *, space: Mapping[str, Any] | None, searcher:
         )
     else:
         write_json_atomic(directory.space, space)
+
+
+def _versions() -> dict[str, str]:
+    """Versions of what a search depends on; a source checkout that is not installed has none of its own."""
+    found = {}
+    for name in ("autopytorch-lite", "ConfigSpace", "numpy"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
 
 
 def _require_same(directory: RunDirectory, what: str, noted: Mapping[str, Any], given: Mapping[str, Any]) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from autopytorch_lite.history.summary import elapsed_s, open_proposals
+from autopytorch_lite.history.summary import elapsed_s, incumbent, open_proposals, proposals
+from autopytorch_lite.history.trial import Status
 from autopytorch_lite.report.figures import panels
 from autopytorch_lite.report.record import RunRecord, read_run
 from autopytorch_lite.report.tables import (
@@ -28,6 +29,8 @@ from autopytorch_lite.report.words import counted, duration, loss_words, measure
 LEADERBOARD_ROWS = 20
 MAX_LEADERBOARD_ROWS = 500
 MAX_COLUMNS = 200
+MAX_NAMES = 12
+MAX_CONFIGURATION_COLUMNS = 6
 _LEFT = frozenset({"learner", "status", "origin"})
 
 
@@ -72,8 +75,10 @@ def render(run: RunRecord) -> str:
         n_open=counted(n_open, "evaluation") if n_open else "",
         tiles=_tiles(run),
         summary=_summary(run),
-        data=_data_facts(run),
+        data=_facts(run),
+        best=_best(run),
         columns=_columns(run),
+        loss_label="validation loss" if run.metric else run.loss_label,
         leaderboard=_leaderboard(run),
         panels={name: [_drawn(panel) for panel in section] for name, section in sections.items()},
         failures=failures(run.lines).to_dict("records"),
@@ -105,6 +110,8 @@ def _drawn(panel: Panel) -> dict[str, Any]:
 
 
 def _title(run: RunRecord) -> str:
+    if run.task is None:
+        return f"Search by {run.about.get('searcher', {}).get('name', 'an unnamed searcher')}"
     names = run.target_names
     of = f" of {', '.join(names)}" if names and names != ["target"] else ""
     return f"{run.task.value.capitalize()} {'classification' if run.task.is_classification else ''}".strip() + of
@@ -113,13 +120,15 @@ def _title(run: RunRecord) -> str:
 def _tiles(run: RunRecord) -> list[dict[str, str]]:
     """The few numbers at the top of the page."""
     ended = evaluations(run.lines)
-    n_failed = sum(not line.ok for line in ended)
+    n_failed = sum(line.failed for line in ended)
+    n_stopped = sum(line.status is Status.STOPPED for line in ended)
     tiles = [
         *_loss_tiles(run),
         {
             "label": "evaluations",
             "value": number(len(ended)),
-            "note": f"{n_failed} failed" if n_failed else "none failed",
+            "note": (f"{n_failed} failed" if n_failed else "none failed")
+            + (f", {n_stopped} ended early" if n_stopped else ""),
         },
         {"label": "search time", "value": duration(elapsed_s(run.lines)), "note": _limit_words(run)},
     ]
@@ -129,24 +138,24 @@ def _tiles(run: RunRecord) -> list[dict[str, str]]:
 
 
 def _loss_tiles(run: RunRecord) -> list[dict[str, str]]:
-    words = loss_words(run.metric)
     if run.ensemble is not None:
         size = counted(len(run.ensemble["members"]), "model")
         best = run.ensemble.get("best_single") or {}
         return [
-            {"label": f"ensemble, validation {words}", "value": measured(run.ensemble["loss"]), "note": f"{size}"},
+            {"label": f"ensemble, {run.loss_label}", "value": measured(run.ensemble["loss"]), "note": f"{size}"},
             {
-                "label": f"best single model, validation {words}",
+                "label": f"best single model, {run.loss_label}",
                 "value": measured(best.get("loss")),
                 "note": f"configuration {best.get('config_id', '–')} at {best.get('budget', '–')} epochs",
             },
         ]
     found = incumbents(run.lines)
     if not found:
-        return [{"label": f"validation {words}", "value": "–", "note": "no result yet"}]
+        return [{"label": run.loss_label, "value": "–", "note": "no result yet"}]
     key = found[-1].key
     note = f"configuration {key.config_id} at {counted(key.budget, 'epoch')}"
-    return [{"label": f"best model so far, validation {words}", "value": measured(found[-1].loss), "note": note}]
+    what = f"best {run.loss_label}" if run.task is None else f"best model so far, {run.loss_label}"
+    return [{"label": what, "value": measured(found[-1].loss), "note": note}]
 
 
 def _holdout_tile(run: RunRecord) -> dict[str, str]:
@@ -161,6 +170,8 @@ def _holdout_tile(run: RunRecord) -> dict[str, str]:
 
 
 def _limit_words(run: RunRecord) -> str:
+    if run.task is None:
+        return ""
     limit = run.about.get("arguments", {}).get("time_limit")
     return f"of {duration(float(limit))} allowed" if limit else ""
 
@@ -175,8 +186,34 @@ def _summary(run: RunRecord) -> list[dict[str, str]]:
     ]
 
 
+def _facts(run: RunRecord) -> list[tuple[str, str]]:
+    """What was searched on or over, and why the search ended."""
+    facts = _space_facts(run) if run.task is None else _data_facts(run)
+    if run.ended is not None:
+        facts.append(("search ended", f"{run.ended['reason']}, after {duration(run.ended['seconds'])}"))
+    return facts
+
+
+def _space_facts(run: RunRecord) -> list[tuple[str, str]]:
+    names = [str(entry["name"]) for entry in (run.space or {}).get("hyperparameters", ())]
+    shown = ", ".join(names[:MAX_NAMES]) + (", …" if len(names) > MAX_NAMES else "")
+    facts = [("hyperparameters", f"{len(names)}: {shown}")] if names else []
+    budgets = sorted({key.budget for key in proposals(run.lines)})
+    if budgets:
+        facts.append(("budgets", f"{', '.join(map(str, budgets))} {'epoch' if budgets == [1] else 'epochs'}"))
+    return facts
+
+
+def _best(run: RunRecord) -> list[tuple[str, str]]:
+    """The incumbent's configuration; empty where an ensemble is what matters."""
+    found = incumbent(run.lines)
+    if found is None or run.ensemble is not None:
+        return []
+    return [(name, number(value)) for name, value in found.config.items()]
+
+
 def _data_facts(run: RunRecord) -> list[tuple[str, str]]:
-    data = run.about["dataset"]
+    data = run.dataset
     kinds = Counter(str(column.get("kind", "")) for column in data.get("columns", ()))
     facts = [
         ("rows", number(data.get("n_rows"))),
@@ -197,7 +234,7 @@ def _resampling_words(resampling: str) -> str:
 
 
 def _columns(run: RunRecord) -> dict[str, Any]:
-    columns = run.about["dataset"].get("columns", [])
+    columns = run.dataset.get("columns", [])
     return {"rows": columns[:MAX_COLUMNS], "n_left_out": max(0, len(columns) - MAX_COLUMNS)}
 
 
@@ -205,14 +242,29 @@ def _leaderboard(run: RunRecord) -> dict[str, Any]:
     frame = without_repeats(leaderboard(run.lines, run.ensemble), run.metric)
     if run.ensemble is None:
         frame = frame.drop(columns="weight")
+    frame = _with_configurations(frame, run) if run.task is None else frame
     headings, rows = leaderboard_cells(frame.head(MAX_LEADERBOARD_ROWS))
     headings[headings.index("loss")] = loss_words(run.metric)
     return {
         "headings": [{"text": text, "left": name in _LEFT} for text, name in zip(headings, frame.columns, strict=True)],
         "rows": list(_table_rows(frame, rows)),
+        "has_members": run.ensemble is not None,
         "n_shown": LEADERBOARD_ROWS,
         "n_left_out": max(0, len(frame) - MAX_LEADERBOARD_ROWS),
     }
+
+
+def _with_configurations(frame: pd.DataFrame, run: RunRecord) -> pd.DataFrame:
+    """A leaderboard with a column for each hyperparameter after the loss, where there are few."""
+    configs = {key.config_id: proposal.config for key, proposal in proposals(run.lines).items()}
+    names = list(dict.fromkeys(name for config in configs.values() for name in config))
+    if len(names) > MAX_CONFIGURATION_COLUMNS:
+        return frame
+    at = list(frame.columns).index("loss") + 1
+    for position, name in enumerate(name for name in names if name not in frame.columns):
+        values = [configs[config_id].get(name) for config_id in frame["config_id"]]
+        frame.insert(at + position, name, [number(value) for value in values])
+    return frame
 
 
 def _table_rows(frame: pd.DataFrame, rows: list[list[str]]) -> Iterator[dict[str, Any]]:
@@ -224,11 +276,18 @@ def _table_rows(frame: pd.DataFrame, rows: list[list[str]]) -> Iterator[dict[str
                 {"text": text, "left": name in _LEFT, "bar": weight / heaviest if name == "weight" and weight else 0}
                 for text, name in zip(cells, frame.columns, strict=True)
             ],
-            "failed": values["status"] != "ok",
+            "failed": values["status"] != Status.OK.value,
             "member": weight > 0,
         }
 
 
 def _arguments(run: RunRecord) -> list[tuple[str, str]]:
-    arguments = {"seed": run.about.get("seed"), **run.about.get("arguments", {})}
+    if run.task is None:
+        arguments = dict(run.about.get("searcher", {}))
+        arguments = {"searcher": arguments.pop("name", None), **arguments}
+        if isinstance(arguments.get("portfolio"), list):
+            n_entries = len(arguments.pop("portfolio"))
+            arguments |= {"portfolio": counted(n_entries, "configuration")} if n_entries else {}
+    else:
+        arguments = {"seed": run.about.get("seed"), **run.about.get("arguments", {})}
     return [(name, "–" if value is None else str(value)) for name, value in arguments.items()]

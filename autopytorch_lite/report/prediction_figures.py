@@ -36,7 +36,7 @@ _MAX_CLASSES_WITH_TEXT = 12
 def prediction_panels(run: RunRecord) -> list[Panel]:
     """The figures that suit the task; none before the first model."""
     validation = run.validation
-    if validation is None or not len(validation.targets):
+    if run.task is None or validation is None or not len(validation.targets):
         return []
     if run.task.is_classification:
         labels = run.classes or [str(i) for i in range(validation.predictions.shape[1])]

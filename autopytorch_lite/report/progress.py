@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING
 
 from autopytorch_lite.history.events import Callback, Event, EventKind
-from autopytorch_lite.history.trial import Proposal, Status, TrialKey
+from autopytorch_lite.history.trial import Proposal, TrialKey
 from autopytorch_lite.report.words import counted, duration, learner_of, measured
 
 if TYPE_CHECKING:
@@ -33,11 +33,13 @@ class SearchState:
         remaining_s: seconds left; None without a time limit.
         n_finished: evaluations that ended.
         n_failed: those of this sitting among them that failed.
+        n_left: evaluations left; None without a limit on their number.
         running: trials running now, by key.
         incumbent: the best trial of the largest budget, as (key, loss, learner).
         ensemble: loss and number of models of the current ensemble.
         is_over: whether the search ended.
         is_interrupted: whether Ctrl-C ended it.
+        reason: why it ended.
     """
 
     elapsed_s: float = 0.0
@@ -45,11 +47,23 @@ class SearchState:
     n_finished: int = 0
     n_failed: int = 0
     n_running: int = 0
+    n_left: int | None = None
     running: tuple[Proposal, ...] = ()
     incumbent: tuple[TrialKey, float, str] | None = None
     ensemble: tuple[float, int] | None = None
     is_over: bool = False
     is_interrupted: bool = False
+    reason: str = ""
+
+    @property
+    def share(self) -> float | None:
+        """How much of the search is over, from 0 to 1, by the limit that comes first; None without limits."""
+        shares = []
+        if self.remaining_s is not None:
+            shares.append(self.elapsed_s / max(self.elapsed_s + max(self.remaining_s, 0.0), 1e-9))
+        if self.n_left is not None:
+            shares.append(self.n_finished / max(self.n_finished + self.n_left, 1))
+        return max(shares, default=None)
 
     def after(self, event: Event) -> SearchState:
         """The state once `event` has happened."""
@@ -59,6 +73,7 @@ class SearchState:
             remaining_s=event.remaining_s,
             n_finished=event.n_finished,
             n_running=event.n_running,
+            n_left=event.n_left,
         )
         return _CHANGES.get(event.kind, lambda state, event: state)(state, event)
 
@@ -72,7 +87,7 @@ def _evaluation_ended(state: SearchState, event: Event) -> SearchState:
     if line is None:
         return state
     running = tuple(proposal for proposal in state.running if proposal.key != line.key)
-    is_failure = not line.ok and line.status is not Status.CANCELLED
+    is_failure = line.failed
     return replace(state, running=running, n_failed=state.n_failed + is_failure)
 
 
@@ -88,7 +103,8 @@ def _ensemble_selected(state: SearchState, event: Event) -> SearchState:
 
 
 def _ended(state: SearchState, event: Event) -> SearchState:
-    return replace(state, is_over=True, is_interrupted=bool(event.facts.get("interrupted")), running=())
+    interrupted, reason = bool(event.facts.get("interrupted")), str(event.facts.get("reason", ""))
+    return replace(state, is_over=True, is_interrupted=interrupted, reason=reason, running=())
 
 
 _CHANGES: dict[EventKind, Callable[[SearchState, Event], SearchState]] = {
@@ -118,7 +134,8 @@ def state_words(state: SearchState) -> str:
 def _evaluation_words(state: SearchState) -> str:
     failed = f" ({state.n_failed} failed)" if state.n_failed else ""
     running = f", {state.n_running} running" if state.n_running else ""
-    return f"{state.n_finished} done{failed}{running}"
+    total = "" if state.n_left is None else f" of {state.n_finished + state.n_left}"
+    return f"{state.n_finished}{total} done{failed}{running}"
 
 
 def _rung_words(running: tuple[Proposal, ...]) -> str:
@@ -189,7 +206,9 @@ def _end_sentence(state: SearchState) -> str:
         sentence += f", {state.n_failed} failed"
     if state.incumbent:
         sentence += f", best loss {measured(state.incumbent[1])}"
-    return sentence + (f", ensemble {measured(state.ensemble[0])}" if state.ensemble else "")
+    if state.ensemble:
+        sentence += f", ensemble {measured(state.ensemble[0])}"
+    return f"{sentence} ({state.reason})" if state.reason and not state.is_interrupted else sentence
 
 
 class LiveProgress:
@@ -238,7 +257,7 @@ class LiveProgress:
 
     def render(self) -> RenderableType:
         """The bar and its line, the clock running on since the last event."""
-        from rich.progress_bar import ProgressBar
+        from rich.progress_bar import ProgressBar as Bar
         from rich.table import Table
         from rich.text import Text
 
@@ -246,8 +265,8 @@ class LiveProgress:
         line = Table.grid(padding=(0, 1))
         line.add_column(width=24)
         line.add_column(no_wrap=True, overflow="ellipsis")
-        total = None if state.remaining_s is None else state.elapsed_s + max(state.remaining_s, 0.0)
-        bar = ProgressBar(total=total, completed=state.elapsed_s, width=24, pulse=total is None)
+        share = state.share
+        bar = Bar(total=1.0, completed=share or 0.0, width=24, pulse=share is None)
         line.add_row(bar, Text(state_words(state)))
         return line
 
@@ -264,11 +283,30 @@ def progress_callbacks(verbose: int, *, stream: IO[str] | None = None) -> tuple[
         verbose: 0: nothing at all; 1 or more: a live line in a terminal, plain lines elsewhere.
         stream: where to; standard error if None.
     """
-    if verbose <= 0:
-        return ()
-    from rich.console import Console
+    return (ProgressBar(stream),) if verbose > 0 else ()
 
-    console = Console(file=stream, stderr=stream is None)
-    if console.is_terminal and not console.is_dumb_terminal:
-        return (LiveProgress(console),)
-    return (PlainProgress(stream),)
+
+class ProgressBar:
+    """Callback that shows a search: a bar in a terminal, plain lines elsewhere. One serves any number of searches.
+
+    Args:
+        stream: where to; standard error if None.
+    """
+
+    def __init__(self, stream: IO[str] | None = None):
+        self._stream = stream
+        self._shown: Callback | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Take in an event; a search's first one chooses the form."""
+        if self._shown is None or event.kind is EventKind.START:
+            self._shown = self._new()
+        self._shown(event)
+
+    def _new(self) -> Callback:
+        from rich.console import Console
+
+        console = Console(file=self._stream, stderr=self._stream is None)
+        if console.is_terminal and not console.is_dumb_terminal:
+            return LiveProgress(console)
+        return PlainProgress(self._stream)

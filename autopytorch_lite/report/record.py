@@ -16,6 +16,7 @@ from autopytorch_lite.history.store import HistoryStore
 from autopytorch_lite.history.trial import Line, TrialKey
 from autopytorch_lite.metrics import ALIASES
 from autopytorch_lite.report.tables import ensemble_weights, incumbents
+from autopytorch_lite.report.words import loss_words
 from autopytorch_lite.types import Array, FloatArray, Task
 
 
@@ -45,6 +46,8 @@ class RunRecord:
         ensemble: content of ensemble.json; None while there is none.
         holdout: content of holdout.json; None where no rows were kept aside.
         is_done: whether the run ended and said so.
+        space: content of space.json; None where the searcher shows no space.
+        ended: content of ended.json: why the search ended; None while it runs and after it was killed.
     """
 
     path: Path
@@ -53,34 +56,46 @@ class RunRecord:
     ensemble: dict[str, Any] | None
     holdout: dict[str, Any] | None
     is_done: bool
+    space: dict[str, Any] | None = None
+    ended: dict[str, Any] | None = None
 
     @property
-    def task(self) -> Task:
-        """What is predicted."""
-        return Task(self.about["task"])
+    def task(self) -> Task | None:
+        """What is predicted; None for a search over a function, which predicts nothing."""
+        return Task(self.about["task"]) if "task" in self.about else None
 
     @property
     def metric(self) -> str:
-        """Scikit-learn's name of the optimised metric; those of errors start with "neg_"."""
-        name = str(self.about.get("request", {}).get("metric", self.about["metric"]))
+        """Scikit-learn's name of the optimised metric; those of errors start with "neg_". Empty for a function."""
+        name = str(self.about.get("request", {}).get("metric", self.about.get("metric", "")))
         return ALIASES.get(name, name)
+
+    @property
+    def loss_label(self) -> str:
+        """What the losses of the history are, in words."""
+        return f"validation {loss_words(self.metric)}" if self.metric else "loss"
+
+    @property
+    def dataset(self) -> dict[str, Any]:
+        """Facts about the table; empty for a search over a function."""
+        return dict(self.about.get("dataset", {}))
 
     @property
     def classes(self) -> list[str]:
         """Labels of the classes as text, in the order of their codes; empty for regression."""
-        return [str(label) for label in self.about["dataset"].get("classes") or ()]
+        return [str(label) for label in self.dataset.get("classes") or ()]
 
     @property
     def target_names(self) -> list[str]:
         """Names of the target columns."""
-        return [str(name) for name in self.about["dataset"].get("target_names") or ()]
+        return [str(name) for name in self.dataset.get("target_names") or ()]
 
     @cached_property
     def validation(self) -> Validation | None:
         """Predictions for validation rows; None before the first model, or where the files are gone."""
         targets_file = self.path / "files" / "validation_targets.npy"
         weights = self._shown_weights()
-        if not weights or not targets_file.exists():
+        if self.task is None or not weights or not targets_file.exists():
             return None
         files = TrialFiles(self.path / "files")
         try:
@@ -109,14 +124,21 @@ def read_run(run_dir: str | Path) -> RunRecord:
     about = _read_json(path / "run.json")
     if about is None:
         raise HistoryError(f"A run directory holds run.json; {str(path)!r} does not.")
+    ended = _read_json(path / "ended.json")
     return RunRecord(
         path=path,
         about=about,
         lines=HistoryStore(path).read(),
         ensemble=_read_json(path / "ensemble.json"),
         holdout=_read_json(path / "holdout.json"),
-        is_done=(path / "DONE").exists(),
+        is_done=(path / "DONE").exists() or ("task" not in about and _ended_well(ended)),
+        space=_read_json(path / "space.json"),
+        ended=ended,
     )
+
+
+def _ended_well(ended: dict[str, Any] | None) -> bool:
+    return ended is not None and not ended.get("interrupted")
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:

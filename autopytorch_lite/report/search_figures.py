@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autopytorch_lite.history.summary import open_proposals, proposals
-from autopytorch_lite.history.trial import Finished, Proposal, TrialKey
+from autopytorch_lite.history.trial import Finished, Proposal, Status, TrialKey
 from autopytorch_lite.report.record import RunRecord
 from autopytorch_lite.report.tables import ensemble_weights, evaluations, incumbents
 from autopytorch_lite.report.theme import (
@@ -40,7 +40,7 @@ def incumbent_panel(run: RunRecord) -> Panel | None:
         return None
     ok = [line for line in evaluations(run.lines) if line.ok and line.loss is not None]
     words = loss_words(run.metric)
-    figure = new_figure(x="seconds of search", y=f"validation {words}", hovermode="closest")
+    figure = new_figure(x="seconds of search", y=run.loss_label, hovermode="closest")
     _add_evaluations(figure, ok, proposals(run.lines))
     end = max(line.finished_s for line in ok)
     times = [step.seconds for step in found]
@@ -61,7 +61,8 @@ def incumbent_panel(run: RunRecord) -> Panel | None:
     figure.update_xaxes(rangemode="tozero")
     last = found[-1]
     budget = counted(last.key.budget, "epoch")
-    title = f"The best model at {budget} has {words} {measured(last.loss)}, found after {duration(last.seconds)}"
+    what = "configuration" if run.task is None else "model"
+    title = f"The best {what} at {budget} has {words} {measured(last.loss)}, found after {duration(last.seconds)}"
     if run.ensemble:
         title += f"; the ensemble reaches {measured(run.ensemble['loss'])}"
     caption = (
@@ -89,8 +90,8 @@ def _add_evaluations(figure: go.Figure, ok: Sequence[Finished], proposed: dict[T
 
 def _trial_words(key: TrialKey, proposed: dict[TrialKey, Proposal]) -> str:
     proposal = proposed.get(key)
-    learner = f", {learner_of(proposal.config)}" if proposal else ""
-    return f"configuration {key.config_id}{learner}"
+    learner = learner_of(proposal.config) if proposal else ""
+    return f"configuration {key.config_id}, {learner}" if learner else f"configuration {key.config_id}"
 
 
 def _add_trajectory(figure: go.Figure, run: RunRecord, end: float) -> list[float]:
@@ -118,23 +119,25 @@ def curves_panel(run: RunRecord) -> Panel | None:
         return None
     shown = sorted(longest.values(), key=lambda line: min(line.curve))[:MAX_CURVES]
     proposed = proposals(run.lines)
-    words = loss_words(run.metric)
-    figure = new_figure(x="epoch", y=f"validation {words}", height=420)
+    figure = new_figure(x="epoch", y=run.loss_label, height=420)
     reached = [line.key.budget for line in shown]
     for budget, color in budget_colors(reached).items():
         of_budget = [line for line in shown if line.key.budget == budget]
-        _add_curves(figure, of_budget, proposed, color=color, name=f"stopped at {counted(budget, 'epoch')}")
+        _add_curves(figure, of_budget, proposed, color=color, name=f"up to {counted(budget, 'epoch')}")
     figure.update_traces(opacity=0.9 if len(shown) <= 30 else 0.55)
     _add_failed_ends(figure, ended, shown)
     if max(max(len(line.curve) for line in shown), 1) > 30:
         figure.update_xaxes(type="log")
     figure.update_yaxes(**loss_axis(np.concatenate([line.curve for line in shown])))
-    n_long = sum(budget == max(reached) for budget in reached)
+    n_stopped = sum(line.status is Status.STOPPED for line in shown)
+    n_long = sum(line.key.budget == max(reached) and line.status is not Status.STOPPED for line in shown)
     most = counted(max(reached), "epoch")
     title = f"{counted(n_long, 'configuration')} of {len(longest)} earned the largest budget, {most}."
     if n_long == len(shown):
         title = f"Every configuration was trained for {most}."
     caption = "Each line is one configuration, ending where its budget ended; a cross marks an evaluation that failed."
+    if n_stopped:
+        caption += f" {counted(n_stopped, 'training was', 'trainings were')} ended early by a stopping rule."
     if len(longest) > len(shown):
         caption += f" Shown are the best {len(shown)}."
     return Panel("curves", title, caption, figure)
@@ -192,7 +195,7 @@ def _add_failed_ends(figure: go.Figure, ended: Sequence[Finished], shown: Sequen
     ends = []
     for line in ended:
         drawn = curves.get(line.key.config_id)
-        if not line.ok and drawn is not None:
+        if line.failed and drawn is not None:
             finite = [(i + 1, loss) for i, loss in enumerate(drawn.curve) if np.isfinite(loss)]
             ends.append(
                 (*finite[-1], f"configuration {line.key.config_id}: {line.status.value} at budget {line.key.budget}")
@@ -263,7 +266,7 @@ def _member_words(key: TrialKey, proposed: dict[TrialKey, Proposal]) -> str:
 def failures_panel(run: RunRecord) -> Panel:
     """Evaluations by how they ended, failures split by kind; a sentence alone where nothing failed."""
     ended = evaluations(run.lines)
-    failed = Counter(line.status.value for line in ended if not line.ok)
+    failed = Counter(line.status.value for line in ended if line.failed)
     still_open = open_proposals(run.lines)
     if not failed:
         return Panel("failures", f"None of the {counted(len(ended), 'evaluation')} failed.", "", None)
@@ -271,12 +274,13 @@ def failures_panel(run: RunRecord) -> Panel:
     kinds = [kind for kind, _ in failed.most_common()][::-1]
     figure = new_figure(x="evaluations", height=110 + 34 * len(kinds), barmode="stack", bargap=0.35)
     for learner, color in zip(_learners(ended, proposed), _learner_colors(), strict=False):
-        of_learner = Counter(line.status.value for line in ended if _learner(line, proposed) == learner and not line.ok)
+        of_learner = Counter(line.status.value for line in ended if _learner(line, proposed) == learner and line.failed)
         figure.add_bar(
             y=kinds,
             x=[of_learner[kind] for kind in kinds],
             orientation="h",
-            name=learner or "unknown",
+            name=learner or "failed",
+            showlegend=bool(learner),
             marker={"color": color},
             hovertemplate=f"{learner}<br>%{{y}}: %{{x}}<extra></extra>",
         )
@@ -287,7 +291,8 @@ def failures_panel(run: RunRecord) -> Panel:
     title = (
         f"{n_failed} of {counted(len(ended), 'evaluation')} failed ({share:.0%}): {listed(dict(failed.most_common()))}."
     )
-    caption = "Failures by kind and learner. A failed evaluation costs its time and is told to the search as a failure."
+    by_what = "kind and learner" if any(_learners(ended, proposed)) else "kind"
+    caption = f"Failures by {by_what}. A failed evaluation costs its time and is told to the search as a failure."
     if still_open:
         caption += f" {counted(len(still_open), 'evaluation')} had no end yet."
     return Panel("failures", title, caption, figure)
@@ -299,7 +304,7 @@ def _learner(line: Finished, proposed: dict[TrialKey, Proposal]) -> str:
 
 
 def _learners(ended: Iterable[Finished], proposed: dict[TrialKey, Proposal]) -> list[str]:
-    counts = Counter(_learner(line, proposed) for line in ended if not line.ok)
+    counts = Counter(_learner(line, proposed) for line in ended if line.failed)
     return [learner for learner, _ in counts.most_common()]
 
 

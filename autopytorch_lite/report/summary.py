@@ -32,7 +32,7 @@ def ensemble_text(run: RunRecord) -> str:
 def failures_text(run: RunRecord) -> str:
     """How many evaluations failed, by kind; "" if none did."""
     ended = evaluations(run.lines)
-    failed = Counter(line.status.value for line in ended if not line.ok)
+    failed = Counter(line.status.value for line in ended if line.failed)
     if not failed:
         return ""
     kinds = listed(dict(failed.most_common()))

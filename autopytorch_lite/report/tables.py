@@ -94,7 +94,7 @@ def failures(lines: Iterable[Line]) -> pd.DataFrame:
     Returns:
         Columns: kind (a status), n, first error (of the first such evaluation), first traceback (text, may be empty).
     """
-    failed = [line for line in evaluations(lines) if not line.ok]
+    failed = [line for line in evaluations(lines) if line.failed]
     rows = []
     for kind, n in Counter(line.status for line in failed).most_common():
         of_kind = [line for line in failed if line.status is kind]
@@ -121,9 +121,10 @@ def incumbents(lines: Iterable[Line]) -> list[Incumbent]:
 
 
 def without_repeats(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """A leaderboard without the column of the optimised metric where that would repeat the loss."""
+    """A leaderboard without columns that say nothing: the optimised metric where it repeats the loss, no learners."""
     same = [name for name in frame.columns if str(name).removeprefix("neg_") == metric.removeprefix("neg_")]
-    return frame.drop(columns=same) if metric.startswith("neg_") else frame
+    empty = [] if frame["learner"].any() else ["learner"]
+    return frame.drop(columns=[*(same if metric.startswith("neg_") else ()), *empty])
 
 
 def leaderboard_cells(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:

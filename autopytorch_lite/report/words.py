@@ -25,7 +25,9 @@ def metric_words(name: str) -> str:
 
 
 def loss_words(metric: str) -> str:
-    """What the recorded loss of a metric is: "log loss", or "1 − accuracy" where the metric is a score."""
+    """What the recorded loss of a metric is: "log loss", "1 − accuracy" of a score, "loss" of a function."""
+    if not metric:
+        return "loss"
     words = metric_words(metric)
     return words if metric.startswith("neg_") else f"1 − {words}"
 

@@ -117,10 +117,25 @@ def test_a_line_longer_than_the_terminal_is_cut_and_not_wrapped():
 
 def test_verbosity_zero_has_no_callbacks_and_the_stream_decides_which_kind():
     assert progress_callbacks(0) == ()
-    assert isinstance(progress_callbacks(1, stream=io.StringIO())[0], PlainProgress)
-    terminal = io.StringIO()
+    file, terminal = io.StringIO(), io.StringIO()
     terminal.isatty = lambda: True  # type: ignore[method-assign]
-    assert isinstance(progress_callbacks(1, stream=terminal)[0], LiveProgress)
+    for stream in (file, terminal):
+        (progress,) = progress_callbacks(1, stream=stream)
+        for _ in range(2):  # one bar serves one search after another
+            progress(event(EventKind.START, 0.0))
+            progress(event(EventKind.END, 2.0, n_finished=1, facts={"reason": "limit of 1 evaluation"}))
+    assert file.getvalue().count("search started") == 2
+    assert "\x1b" not in file.getvalue()
+    assert "\x1b" in terminal.getvalue()
+    assert file.getvalue().endswith("search ended: 1 evaluation (limit of 1 evaluation)\n")
+
+
+def test_the_bar_goes_by_the_limit_that_comes_first():
+    assert SearchState().share is None
+    assert SearchState(elapsed_s=15, remaining_s=45).share == 0.25
+    assert SearchState(n_finished=3, n_left=1).share == 0.75
+    assert SearchState(elapsed_s=15, remaining_s=45, n_finished=3, n_left=1).share == 0.75
+    assert state_words(SearchState(n_finished=3, n_left=1)) == "3 of 4 done"
 
 
 @pytest.mark.parametrize("verbose", [0, 1])
