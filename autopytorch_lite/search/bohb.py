@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -12,6 +14,9 @@ from autopytorch_lite.search.brackets import rungs
 from autopytorch_lite.search.kde import DensityRatio
 from autopytorch_lite.search.scheduled import MultiFidelity, ScheduledSearcher
 from autopytorch_lite.types import Config, FloatArray
+
+_MAX_ROWS = 1024
+"""Of more observations a density uses a random sample of this size, so that the cost of a proposal stays bounded."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +48,10 @@ class _ModelSettings:
 class BOHB(ScheduledSearcher):
     """Hyperband with a pair of kernel densities, "model" being the origin of what they propose.
 
-    A model needs twice `min_points_in_model` finished trials at one budget, half as many successful. The
-    best `top_n_percent` (at least `min_points_in_model`) make the good density, all others, failures included, the bad
-    one. Of several budgets the largest that has a model counts.
+    The best `top_n_percent` of the trials finished at one budget (at least `min_points_in_model`, all successful) make
+    the good density, the others, failures included, the bad one. There is a model as soon as the bad ones outnumber the
+    dimensions too, or are as many as `min_points_in_model` if that is less. Of several budgets the largest that has a
+    model counts.
 
     A random configuration is proposed, its origin being "random", until there is a model, in a share `random_fraction`
     of proposals, where the model offers one that was proposed before, and where it offers only forbidden ones.
@@ -67,16 +73,25 @@ class BOHB(ScheduledSearcher):
         random_fraction: share of proposals that ignore the model.
         bandwidth_factor: candidates are drawn with bandwidths widened by this.
         min_bandwidth: lower bound of every bandwidth, in units of the axis.
-        min_points_in_model: observations that each density needs; None: one more than dimensions. Constants are none.
+        min_points_in_model: observations that the good density needs; None: one more than dimensions. Constants are
+            none.
 
     Raises:
         BudgetError: budgets or eta contradict each other.
         SpaceError: an entry of portfolio or baseline is not valid in the space.
         ValueError: a setting of the model is out of range, or the schedule has no such name.
 
-    Source: Falkner, Klein, Hutter (2018), "BOHB", ICML; defaults of HpBandSter. Ours: constants are left out, failures
-    are never called good, bandwidths of choices do not depend on their order, and densities are compared on the log
-    scale, not cut off at 1e-32.
+    Source: Falkner, Klein, Hutter (2018), "BOHB", ICML; HpBandSter 0.7.4, its defaults included. Ours:
+
+    - constants are left out; ordinals are numbers; fewer points than dimensions may make a model, if asked for;
+    - failures are never called good;
+    - bandwidths of choices do not depend on their order, and the values of a choice that no observation has are as
+      likely as any other it might switch to (HpBandSter's density is infinite or undefined if only one was seen);
+    - densities are compared on the log scale, not cut off at 1e-32;
+    - a forbidden candidate gives way to the next best one, a known one to a random configuration;
+    - of more than 1,024 good or bad observations a density uses a random sample of that size.
+
+    Elsewhere the proposals have HpBandSter's distribution: tests/search/test_bohb_like_hpbandster.py.
     """
 
     def __init__(
@@ -114,6 +129,7 @@ class BOHB(ScheduledSearcher):
         n_dims = self._sampler.codec.n_dims
         self._min_points = n_dims + 1 if min_points_in_model is None else min_points_in_model
         self._vectors = np.empty((0, n_dims))
+        self._n_encoded = 0
         self._fitted: tuple[tuple[int, int] | None, DensityRatio | None] = (None, None)
 
     def _new_configuration(self, rng: np.random.Generator) -> tuple[Config, str]:
@@ -135,37 +151,52 @@ class BOHB(ScheduledSearcher):
     def _model(self) -> DensityRatio | None:
         """The model of the largest budget that has one, fitted again only when that budget has new observations."""
         for budget in self._ledger.budgets():
-            losses = np.array(list(self._ledger.losses(budget).values()))
-            n_good = self._n_good(losses)
+            ranking = self._ledger.ranking(budget)
+            n_good, n_bad = self._group_sizes(ranking)
             if n_good:
-                observed = (budget, len(losses))
+                observed = (budget, len(ranking))
                 if self._fitted[0] != observed:
-                    self._fitted = observed, self._fit(budget, n_good)
+                    self._fitted = observed, self._fit(budget, ranking, n_good, n_bad)
                 return self._fitted[1]
         return None
 
-    def _n_good(self, losses: FloatArray) -> int:
-        """How many observations are called good; 0 if there are too few for a model. `losses`: shape (n,)."""
-        n_good = max(self._min_points, int(len(losses) * self._model_settings.top_n_percent / 100))
-        is_enough = np.isfinite(losses).sum() >= n_good and len(losses) - n_good >= self._min_points
-        return n_good if is_enough else 0
+    def _group_sizes(self, ranking: Sequence[tuple[float, int]]) -> tuple[int, int]:
+        """How many observations, best first, are called good and how many bad; 0, 0 if too few for a model.
 
-    def _fit(self, budget: int, n_good: int) -> DensityRatio:
-        losses = self._ledger.losses(budget)
-        ranked = sorted(losses, key=lambda config_id: (losses[config_id], config_id))
-        vectors = self._all_vectors()[ranked]
-        rng = np.random.default_rng([self._seed, 0, budget, len(losses)])
+        Source: HpBandSter optimizers/config_generators/bohb.py, new_result, its rounding included.
+        """
+        n, percent = len(ranking), self._model_settings.top_n_percent
+        n_good = max(self._min_points, int(n * percent / 100))
+        n_bad = min(max(self._min_points, int(n * (100 - percent) / 100)), n - n_good)
+        n_finite = bisect_left(ranking, (math.inf, -1))
+        is_enough = n_finite >= n_good and n_bad >= min(self._min_points, self._sampler.codec.n_dims + 1)
+        return (n_good, n_bad) if is_enough else (0, 0)
+
+    def _fit(self, budget: int, ranking: Sequence[tuple[float, int]], n_good: int, n_bad: int) -> DensityRatio:
+        rng = np.random.default_rng([self._seed, 0, budget, len(ranking)])
+        places = (_at_most(_MAX_ROWS, range(n_good), rng), _at_most(_MAX_ROWS, range(n_good, n_good + n_bad), rng))
+        vectors = self._all_vectors()
+        good, bad = (vectors[[ranking[place][1] for place in group]] for group in places)
         return DensityRatio.fit(
-            vectors[:n_good],
-            vectors[n_good:],
+            good,
+            bad,
             self._sampler.codec.n_choices,
             rng,
             min_bandwidth=self._model_settings.min_bandwidth,
+            n_observed=(n_good, n_bad),
         )
 
     def _all_vectors(self) -> FloatArray:
-        """Vectors of all configurations by config_id, float64, shape (n_configs, n_dims)."""
-        new = self._ledger.configs[len(self._vectors) :]
-        if new:
-            self._vectors = np.concatenate([self._vectors, self._sampler.codec.encode_many(new)])
+        """Vectors of all configurations by config_id, float64, shape (at least n_configs, n_dims)."""
+        configs = self._ledger.configs
+        if len(configs) > len(self._vectors):
+            spare = np.empty((len(configs), self._vectors.shape[1]))
+            self._vectors = np.concatenate([self._vectors, spare])
+        self._vectors[self._n_encoded : len(configs)] = self._sampler.codec.encode_many(configs[self._n_encoded :])
+        self._n_encoded = len(configs)
         return self._vectors
+
+
+def _at_most(n: int, places: range, rng: np.random.Generator) -> Sequence[int]:
+    """All places, or n of them at random if there are more."""
+    return places if len(places) <= n else np.sort(rng.choice(places, n, replace=False)).tolist()

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from autopytorch_lite.types import FloatArray, IntArray
+from autopytorch_lite.types import Array, FloatArray, IntArray
 
 _LOG_SQRT_2PI = 0.5 * np.log(2 * np.pi)
 
 
-def normal_reference_bandwidths(data: FloatArray, n_choices: IntArray, *, min_bandwidth: float = 1e-3) -> FloatArray:
+def normal_reference_bandwidths(
+    data: FloatArray, n_choices: IntArray, *, min_bandwidth: float = 1e-3, n_observed: int | None = None
+) -> FloatArray:
     """Bandwidths 1.06 sigma n^(-1 / (4 + d)), at least `min_bandwidth`, at most no information.
 
     For a categorical dimension sigma is the square root of half the Gini impurity: with two choices it is the standard
@@ -29,6 +31,7 @@ def normal_reference_bandwidths(data: FloatArray, n_choices: IntArray, *, min_ba
         data: float array, shape (n, d), no missing values.
         n_choices: int array, shape (d,).
         min_bandwidth: lower bound.
+        n_observed: the n of the formula, where the data are a sample of more observations; None: all.
 
     Returns:
         float array, shape (d,).
@@ -42,7 +45,7 @@ def normal_reference_bandwidths(data: FloatArray, n_choices: IntArray, *, min_ba
         shares = np.bincount(data[:, j].astype(np.int64), minlength=n_choices[j]) / n
         sigma[j] = np.sqrt(0.5 * (1.0 - np.sum(shares**2)))
         upper[j] = 1.0 - 1.0 / n_choices[j]
-    return np.clip(1.06 * sigma * n ** (-1.0 / (4 + d)), min_bandwidth, upper)
+    return np.clip(1.06 * sigma * (n_observed or n) ** (-1.0 / (4 + d)), min_bandwidth, upper)
 
 
 def impute(data: FloatArray, n_choices: IntArray, rng: np.random.Generator) -> FloatArray:
@@ -62,21 +65,51 @@ def impute(data: FloatArray, n_choices: IntArray, rng: np.random.Generator) -> F
 
     Source: HpBandSter optimizers/config_generators/bohb.py, impute_conditional_data.
     """
-    filled = data.copy()
-    if not np.isnan(data).any():
-        return filled
     is_active = ~np.isnan(data)
-    for j in range(data.shape[1]):
-        rows = np.flatnonzero(np.isnan(filled[:, j]))
-        if not len(rows):
-            continue
-        donors = np.flatnonzero(is_active[:, j])
-        if len(donors):
-            donated = data[rng.choice(donors, size=len(rows))]
-            filled[rows] = np.where(np.isnan(filled[rows]), donated, filled[rows])
-        else:
-            filled[rows, j] = rng.integers(n_choices[j], size=len(rows)) if n_choices[j] else rng.random(len(rows))
-    return filled
+    if is_active.all():
+        return data.copy()
+    families = _families(is_active)
+    donors = _donors(is_active[:, [family[0] for family in families]], rng)
+    columns = np.ascontiguousarray(data.T)
+    filled = columns.copy()
+    for family, donor in zip(families, np.ascontiguousarray(donors.T, dtype=np.intp), strict=True):
+        for j in family:
+            filled[j] = columns[j].take(donor) if donor[0] >= 0 else _uniform(n_choices[j], len(data), rng)
+    return np.ascontiguousarray(filled.T)
+
+
+def _uniform(n_choices: int, n: int, rng: np.random.Generator) -> FloatArray:
+    return rng.integers(n_choices, size=n).astype(np.float64) if n_choices else rng.random(n)
+
+
+def _families(is_active: Array) -> list[list[int]]:
+    """Dimensions by the rows in which they are inactive, in the order of their first; those always active left out.
+
+    Dimensions below one choice are active together, so there are far fewer families than dimensions.
+    """
+    families: dict[bytes, list[int]] = {}
+    always = set(np.flatnonzero(is_active.all(axis=0)).tolist())
+    for j, pattern in enumerate(np.packbits(is_active, axis=0).T):
+        if j not in always:
+            families.setdefault(pattern.tobytes(), []).append(j)
+    return list(families.values())
+
+
+def _donors(is_active: Array, rng: np.random.Generator) -> IntArray:
+    """From which row each row takes its values: int array like `is_active`, shape (n, n_families).
+
+    A row is its own donor where it is active; -1 stands in families that are active nowhere.
+    """
+    n = len(is_active)
+    own = np.where(is_active, np.arange(n, dtype=np.int32)[:, None], np.int32(-1))
+    donors = own.copy()
+    for j in range(donors.shape[1]):
+        rows, active = np.flatnonzero(donors[:, j] < 0), np.flatnonzero(is_active[:, j])
+        if len(rows) and len(active):
+            drawn = active.take(rng.integers(len(active), size=len(rows)))
+            before, donated = donors[rows, j:], own[drawn, j:]
+            donors[rows, j:] = np.where(before < 0, donated, before)
+    return donors
 
 
 class KernelDensity:
@@ -116,9 +149,12 @@ class KernelDensity:
         self._features[:, n_continuous:] *= code_weights
 
     @classmethod
-    def fit(cls, data: FloatArray, n_choices: IntArray, *, min_bandwidth: float = 1e-3) -> KernelDensity:
-        """Density with normal reference bandwidths."""
-        return cls(data, n_choices, normal_reference_bandwidths(data, n_choices, min_bandwidth=min_bandwidth))
+    def fit(
+        cls, data: FloatArray, n_choices: IntArray, *, min_bandwidth: float = 1e-3, n_observed: int | None = None
+    ) -> KernelDensity:
+        """Density with normal reference bandwidths; see `normal_reference_bandwidths`."""
+        bandwidths = normal_reference_bandwidths(data, n_choices, min_bandwidth=min_bandwidth, n_observed=n_observed)
+        return cls(data, n_choices, bandwidths)
 
     def log_density(self, points: FloatArray) -> FloatArray:
         """Natural logarithm of the density.
@@ -196,6 +232,7 @@ class DensityRatio:
         rng: np.random.Generator,
         *,
         min_bandwidth: float = 1e-3,
+        n_observed: tuple[int | None, int | None] = (None, None),
     ) -> DensityRatio:
         """Fit both densities; inactive values are imputed within each group.
 
@@ -205,10 +242,16 @@ class DensityRatio:
             n_choices: int array, shape (d,).
             rng: for the imputation.
             min_bandwidth: lower bound of every bandwidth.
+            n_observed: how many observations each group stands for, if it is a sample of more.
         """
         densities = (
-            KernelDensity.fit(impute(group, n_choices, rng), n_choices, min_bandwidth=min_bandwidth)
-            for group in (good, bad)
+            KernelDensity.fit(
+                impute(group, n_choices, rng),
+                n_choices,
+                min_bandwidth=min_bandwidth,
+                n_observed=n,
+            )
+            for group, n in zip((good, bad), n_observed, strict=True)
         )
         return cls(*densities)
 

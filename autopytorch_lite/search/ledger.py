@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from bisect import insort
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from autopytorch_lite.history.trial import Finished, Line, Proposal, Proposed, Status, TrialKey
 from autopytorch_lite.types import Config
@@ -36,6 +37,7 @@ class Ledger:
         self._open: dict[TrialKey, Proposal] = {}
         self._closed: set[TrialKey] = set()
         self._losses: dict[int, dict[int, float]] = {}
+        self._ranking: dict[int, list[tuple[float, int]]] = {}
         self._incumbent: Finished | None = None
 
     def check(self, line: Line) -> None:
@@ -68,6 +70,10 @@ class Ledger:
     def losses(self, budget: int) -> Mapping[int, float]:
         """Loss by config_id of the trials finished at a budget, in the order finished; infinite for failures."""
         return self._losses.get(budget, {})
+
+    def ranking(self, budget: int) -> Sequence[tuple[float, int]]:
+        """Loss and config_id of the trials finished at a budget, best first; failures last, with an infinite loss."""
+        return self._ranking.get(budget, [])
 
     def budgets(self) -> list[int]:
         """Budgets at which trials have finished, largest first."""
@@ -110,6 +116,7 @@ class Ledger:
         self._closed.add(key)
         loss = loss_of(finished)
         self._losses.setdefault(key.budget, {})[key.config_id] = loss
+        insort(self._ranking.setdefault(key.budget, []), (loss, key.config_id))
         if math.isfinite(loss) and (self._incumbent is None or _rank(finished) < _rank(self._incumbent)):
             self._incumbent = finished
 

@@ -61,6 +61,34 @@ def test_failures_count_as_observations_but_are_never_good() -> None:
     assert all(proposal.config["x"] < 0.5 for proposal in proposals)
 
 
+@pytest.mark.parametrize(
+    ("n", "settings", "expected"),
+    [
+        (3, {}, (0, 0)),
+        (4, {}, (2, 2)),  # one dimension: two and two
+        (40, {}, (6, 34)),
+        (47, {}, (7, 39)),  # the worst one is left out by rounding, as in HpBandSter
+        (11, {"min_points_in_model": 10}, (0, 0)),
+        (12, {"min_points_in_model": 10}, (10, 2)),
+        (40, {"top_n_percent": 50}, (20, 20)),
+    ],
+)
+def test_sizes_of_the_good_and_the_bad_group(n: int, settings: dict, expected: tuple[int, int]) -> None:
+    ranking = [(float(i), i) for i in range(n)]
+    assert BOHB(one_dimension(), **settings)._group_sizes(ranking) == expected
+
+
+def test_thousands_of_observations_leave_the_model_as_it_is() -> None:
+    """Of more than 1,024 a sample is used; the best region is found as before."""
+    searcher = BOHB(one_dimension(), random_fraction=0.0, min_budget=2, max_budget=2)
+    for i, x in enumerate(np.random.default_rng(0).random(9000).tolist()):
+        searcher.tell(Proposed(Proposal(i, {"x": x, "c": 3}, 2, origin="user")))
+        searcher.tell(Finished((i, 2), loss=abs(x - 0.7)))
+    values = [proposal.config["x"] for proposal in answers(searcher, 50)]
+    assert abs(np.mean(values) - 0.7) < 0.03
+    assert max(np.abs(np.array(values) - 0.7)) < 0.2
+
+
 def test_only_failures_make_no_model() -> None:
     searcher = BOHB(flat_space(), random_fraction=0.0)
     lines = simulate(searcher, 100, failure_rate=1.0, rng=np.random.default_rng(0))
@@ -73,7 +101,7 @@ def test_the_largest_budget_with_a_model_counts() -> None:
     for x in np.linspace(0, 1, 20):
         tell_own(searcher, {"x": x, "c": 3}, 2, x)
     assert searcher.ask().config["x"] < 0.5
-    for x in (0.05, 0.1, 0.15, 0.85, 0.9):
+    for x in (0.05, 0.1, 0.85, 0.9):  # three good and two bad ones make a model
         tell_own(searcher, {"x": x, "c": 3}, 50, 1 - x)
         assert searcher.ask().config["x"] < 0.5
     tell_own(searcher, {"x": 0.95, "c": 3}, 50, 0.05)

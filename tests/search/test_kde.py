@@ -134,6 +134,21 @@ def test_imputation_copies_what_belongs_together_from_one_row() -> None:
     assert np.isnan(data).sum() == 80, "the input was changed"
 
 
+def test_imputation_of_many_branches_keeps_each_together() -> None:
+    """Three branches with two dimensions each; a row is in one of them, or in two. Pairs stay pairs."""
+    rng, data = np.random.default_rng(0), np.full((200, 6), math.nan)
+    for row in data:
+        for branch in rng.choice(3, size=rng.integers(1, 3), replace=False):
+            row[2 * branch] = rng.random()
+            row[2 * branch + 1] = row[2 * branch] + 1
+    filled = impute(data, np.zeros(6, int), rng)
+    np.testing.assert_array_equal(filled[:, 1::2], filled[:, ::2] + 1)
+    active = ~np.isnan(data)
+    np.testing.assert_array_equal(filled[active], data[active])
+    for j in range(6):
+        assert set(filled[:, j]) == set(data[active[:, j], j]), "every donor is used, nothing is invented"
+
+
 def test_imputation_asks_another_row_where_the_first_donor_is_inactive_too() -> None:
     nan = math.nan
     data = np.array([[nan, nan], [0.3, nan], [nan, 0.7]])

@@ -39,6 +39,8 @@ def test_losses_keep_the_order_of_finishing_and_failures() -> None:
     assert list(ledger.losses(2).items()) == [(0, 0.3), (1, math.inf)]
     assert ledger.budgets() == [6, 2]
     assert ledger.losses(50) == {}
+    assert ledger.ranking(2) == [(0.3, 0), (math.inf, 1)]
+    assert ledger.ranking(50) == []
 
 
 @pytest.mark.parametrize("loss", [None, math.nan, math.inf, -math.inf])
