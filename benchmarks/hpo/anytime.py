@@ -13,6 +13,8 @@ from autopytorch_lite.types import Config, FloatArray
 UNKNOWN_REGRET = 1.0
 """Regret before the first evaluation has ended: the worst result."""
 
+_ROUNDING = 1e-12
+
 Steps = Sequence[tuple[float, float]]
 """(cost, regret) at each change of the incumbent, costs ascending."""
 
@@ -93,4 +95,4 @@ def mean_steps(curves: Sequence[Steps]) -> list[tuple[float, float]]:
 
 def cost_to_reach(steps: Steps, regret: float) -> float:
     """The smallest cost at which the regret is at most `regret`; infinite if it never is."""
-    return next((cost for cost, value in steps if value <= regret), float("inf"))
+    return next((cost for cost, value in steps if value <= regret + _ROUNDING), float("inf"))
