@@ -6,7 +6,6 @@ import warnings
 from typing import Any
 
 import numpy as np
-import torch
 from neps.optimizers.algorithms import hyperband, priorband
 from neps.optimizers.ask_and_tell import AskAndTell
 from neps.space import HPOCategorical, HPOFloat, HPOInteger, SearchSpace
@@ -14,12 +13,14 @@ from peer_protocol import Evaluate, Task, active, lowest_budget, serve
 
 warnings.simplefilter("ignore")
 logging.disable(logging.CRITICAL)
-torch.set_num_threads(1)
 FIDELITY = "epochs_of_this_trial"
 
 
 def optimise(task: Task, evaluate: Evaluate) -> None:
     """Ask, evaluate, tell. NePS draws from the global generators."""
+    import torch  # here, as nothing of this repository loads torch at module level without need
+
+    torch.set_num_threads(1)
     random.seed(task["seed"])
     np.random.seed(task["seed"])  # noqa: NPY002 (it draws from the global generator)
     torch.manual_seed(task["seed"])
