@@ -330,3 +330,16 @@ def test_every_peer_has_a_driver_and_a_row() -> None:
 
     assert {row.peer for row in SEARCHERS.values() if row.peer} == set(REQUIREMENTS)
     assert all((DRIVERS / f"drive_{name}.py").exists() for name in REQUIREMENTS)
+
+
+def test_the_real_study_trains_and_shows_the_loss_of_full_trainings(tmp_path: Path) -> None:
+    from benchmarks.hpo import real
+
+    table = real.RealTable("wine")
+    table.budgets = (1, 2)
+    row = real.measure(RunKey("real", "wine", "random", 0, 1), table, 3600, n_trials=3)
+    losses = [loss for _, loss in row["steps"]]
+    assert (row["n_evaluations"], row["n_full"]) == (3, 3)
+    assert losses == sorted(losses, reverse=True)
+    text = real.table_of([{**row, "steps": [[4, 0.5], [30, 0.25]], "limit": 40}])
+    assert text.splitlines()[-1].split(" | ")[2:5] == ["0.5000", "0.5000", "0.2500"]
