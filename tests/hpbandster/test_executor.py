@@ -219,6 +219,19 @@ def test_workers_may_be_started_elsewhere_and_serve_two_searches(joined: str, tm
         assert (tmp_path / f"run{number}" / "files").is_dir()
 
 
+def test_the_command_of_an_executor_starts_a_worker_that_ends_with_it(tmp_path: Path) -> None:
+    (tmp_path / "study.py").write_text("def objective(config, budget, checkpoint):\n    return config['x'] + budget\n")
+    with HpBandSterExecutor(n_workers=1, files_root=tmp_path / "files") as executor:
+        executor.submit(Proposal(0, {"x": np.float64(0.5)}, 2))
+        assert executor.wait(0.1) == [], "there is no worker yet"
+        command = executor.worker_command.replace("MODULE:NAME", "study:objective").replace("THIS_MACHINE", "127.0.0.1")
+        with subprocess.Popen([sys.executable, *command.split()[1:]], cwd=tmp_path) as worker:
+            (line,) = executor.wait()
+            assert line.loss == 2.5
+            executor.close()
+            assert worker.wait(30) == 0
+
+
 def test_search_goes_on_without_its_name_server(joined: str, names: NameServer, tmp_path: Path) -> None:
     with HpBandSterExecutor(n_workers=1, files_root=tmp_path / "files", nameserver=joined, run_id="study") as executor:
         run_all(executor, [Proposal(0, {"x": 0.0}, 1)])
