@@ -1,7 +1,8 @@
-"""Ranges files and portfolios, and the loader for them. Standard library only.
+"""Ranges files, portfolios and priors, and the loader for them. Standard library only.
 
 A ranges file says what of the component graph is searched; a portfolio is an ordered list of configurations to try
-first. Both are JSON. A name stands for a file of this package; anything that ends in ``.json`` is a path.
+first. Both are JSON. A prior is a performance matrix (.npz): what is known from other tasks. A name stands for a file
+of this package; anything that ends in ``.json`` is a path.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ Config: TypeAlias = dict[str, Any]
 _FORMAT = 1
 _RANGES = "ranges file"
 _PORTFOLIO = "portfolio"
+_PRIOR = "prior"
+_PLACES = {_RANGES: ("", ".json"), _PORTFOLIO: ("portfolios", ".json"), _PRIOR: ("priors", ".npz")}
 
 
 class UnknownFileError(ValueError):
@@ -31,8 +34,12 @@ class FileFormatError(ValueError):
 
 
 def available() -> dict[str, list[str]]:
-    """The names of the files that come with the package: {"ranges": [...], "portfolios": [...]}, sorted."""
-    return {"ranges": sorted(_files(_RANGES)), "portfolios": sorted(_files(_PORTFOLIO))}
+    """Names of files that come with the package, sorted: {"ranges": [...], "portfolios": [...], "priors": [...]}."""
+    return {
+        "ranges": sorted(_files(_RANGES)),
+        "portfolios": sorted(_files(_PORTFOLIO)),
+        "priors": sorted(_files(_PRIOR)),
+    }
 
 
 def load_ranges(name_or_path: str | PathLike[str]) -> dict[str, Any]:
@@ -71,17 +78,29 @@ def _joined(earlier: Any, later: Any) -> Any:
 
 
 def load_portfolio(name_or_path: str | PathLike[str]) -> list[Config]:
-    """The configurations of a portfolio, in order.
+    """The configurations of a portfolio, in order, in the full names of the component graph.
+
+    A portfolio of a space with other names says under "translation" which full names they have, and which values are
+    fixed in all its configurations.
 
     Raises:
         UnknownFileError: no such name or path.
         FileFormatError: the file is not JSON, or not a portfolio of a known format.
     """
-    return list(describe_portfolio(name_or_path)["configurations"])
+    portfolio = describe_portfolio(name_or_path)
+    translation = portfolio.get("translation", {})
+    names, fixed = translation.get("names", {}), translation.get("fixed", {})
+    return [
+        {**fixed, **{names.get(name, name): value for name, value in config.items()}}
+        for config in portfolio["configurations"]
+    ]
 
 
 def describe_portfolio(name_or_path: str | PathLike[str]) -> dict[str, Any]:
     """A whole portfolio file: {"format", "name", "description", "source", "license", "space", "configurations"}.
+
+    One made by `autopytorch_lite.portfolio` also has "definition" (its space, ConfigSpace's JSON), "provenance",
+    "expected" (regrets after 1, 2, ... members) and perhaps "translation"; see docs/portfolios.md.
 
     Raises:
         UnknownFileError: no such name or path.
@@ -90,12 +109,29 @@ def describe_portfolio(name_or_path: str | PathLike[str]) -> dict[str, Any]:
     return _load(_PORTFOLIO, fspath(name_or_path), "configurations", list)
 
 
+def portfolio_path(name: str) -> Path:
+    """Where the portfolio of that name is, for `autopytorch_lite.portfolio.Portfolio.load`.
+
+    Raises:
+        UnknownFileError: no such name.
+    """
+    return Path(str(_named(_PORTFOLIO, name)))
+
+
+def prior_path(name: str) -> Path:
+    """Where the prior of that name is, for `autopytorch_lite.portfolio.PerformanceMatrix.load`.
+
+    Raises:
+        UnknownFileError: no such name.
+    """
+    return Path(str(_named(_PRIOR, name)))
+
+
 def _files(kind: str) -> dict[str, Any]:
     """Name -> file of this package."""
-    folder = resources.files(__name__)
-    if kind == _PORTFOLIO:
-        folder = folder.joinpath("portfolios")
-    return {entry.name.removesuffix(".json"): entry for entry in folder.iterdir() if entry.name.endswith(".json")}
+    below, suffix = _PLACES[kind]
+    folder = resources.files(__name__).joinpath(below) if below else resources.files(__name__)
+    return {entry.name.removesuffix(suffix): entry for entry in folder.iterdir() if entry.name.endswith(suffix)}
 
 
 def _load(kind: str, name_or_path: str, key: str, key_type: type) -> dict[str, Any]:
@@ -115,11 +151,16 @@ def _text(kind: str, name_or_path: str) -> str:
             return Path(name_or_path).read_text(encoding="utf-8")
         except OSError as error:
             raise UnknownFileError(f"The {kind} {name_or_path} cannot be read: {error}.") from error
+    return str(_named(kind, name_or_path).read_text(encoding="utf-8"))
+
+
+def _named(kind: str, name: str) -> Any:
+    """The file of that name in this package."""
     files = _files(kind)
-    if name_or_path not in files:
-        closest = difflib.get_close_matches(name_or_path, files, n=1)
+    if name not in files:
+        closest = difflib.get_close_matches(name, files, n=1)
         hint = (
             f"did you mean {closest[0]!r}?" if closest else f"known: {', '.join(sorted(files))}; a path ends in .json."
         )
-        raise UnknownFileError(f"Unknown {kind} {name_or_path!r}; {hint}")
-    return str(files[name_or_path].read_text(encoding="utf-8"))
+        raise UnknownFileError(f"Unknown {kind} {name!r}; {hint}")
+    return files[name]

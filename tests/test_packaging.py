@@ -60,8 +60,9 @@ def test_every_module_is_in_the_wheel(wheel_names: set[str]) -> None:
 
 
 def test_data_files_are_in_the_wheel(wheel_names: set[str]) -> None:
-    data = shipped("*.json") | shipped("templates/*") | shipped("py.typed")
+    data = shipped("*.json") | shipped("*.npz") | shipped("templates/*") | shipped("py.typed")
     assert any(name.startswith("search_spaces/portfolios/") for name in data)
+    assert any(name.startswith("search_spaces/priors/") for name in data)
     assert any(name.startswith("autopytorch_lite/report/templates/") for name in data)
     assert data <= wheel_names
 
@@ -71,7 +72,7 @@ def test_the_source_archive_holds_what_a_build_and_a_test_need(archives: Path) -
     with tarfile.open(path) as archive:
         names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
     wanted = {"setup.cfg", "pyproject.toml", "constraints.txt", "Makefile", "LICENSE", "README.md", "CHANGELOG.md"}
-    assert wanted | shipped("*.py") | shipped("*.json") <= names
+    assert wanted | shipped("*.py") | shipped("*.json") | shipped("*.npz") <= names
     assert "tests/test_packaging.py" in names
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, fields
 from itertools import pairwise
 from numbers import Integral
@@ -95,16 +96,24 @@ class PerformanceMatrix:
 
         Raises:
             UnknownNameError: no such task.
+            PortfolioError: a task is named twice.
         """
         names = tuple(tasks)
         for name in names:
             self._check_task(name)
+        _check_names(names, self.budgets)
         rows = [self.tasks.index(name) for name in names]
         return self._with(tasks=names, losses=self.losses[rows], seconds=self.seconds[rows])
 
     def with_configs(self, numbers: Sequence[int] | Array) -> PerformanceMatrix:
-        """The matrix of the configurations with these numbers (positions in `configs`), in this order."""
+        """The matrix of the configurations with these numbers (positions in `configs`), in this order.
+
+        Raises:
+            PortfolioError: a number is there twice.
+        """
         kept = [int(number) for number in numbers]
+        if len(set(kept)) < len(kept):
+            raise PortfolioError(f"Numbers of configurations must differ, got {kept!r:.200}.")
         configs = tuple(self.configs[number] for number in kept)
         found_on = tuple(self.found_on[number] for number in kept)
         return self._with(
@@ -184,7 +193,13 @@ class PerformanceMatrix:
         return {item.name: getattr(self, item.name) for item in fields(self)}
 
     def _with(self, **changes: Any) -> PerformanceMatrix:
-        return PerformanceMatrix(**{**self._fields(), **changes})
+        """A part of this matrix; parts of checked values need no checks."""
+        part = copy(self)
+        for name, value in changes.items():
+            object.__setattr__(part, name, value)
+        part.losses.setflags(write=False)
+        part.seconds.setflags(write=False)
+        return part
 
     def _check_task(self, task: str) -> None:
         if task not in self.tasks:

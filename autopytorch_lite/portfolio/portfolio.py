@@ -153,8 +153,10 @@ class Portfolio(Sequence[Config]):
                 **{key: data.get(key, "") for key in ("description", "source", "license")},
                 **{key: data.get(key, {}) for key in ("provenance", "translation")},
             )
-        except SpaceError:
-            raise
+        except SpaceError as error:
+            if space is not None:
+                raise
+            raise PortfolioError(f"The portfolio {path} is damaged, it does not fit its own space: {error}") from error
         except Exception as error:  # whatever a wrong content leads to: the file is at fault
             raise PortfolioError(f"The portfolio {path} is damaged: {error!r}.") from error
 

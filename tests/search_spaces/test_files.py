@@ -10,6 +10,8 @@ from search_spaces import (
     describe_portfolio,
     load_portfolio,
     load_ranges,
+    portfolio_path,
+    prior_path,
     with_edits,
 )
 
@@ -20,7 +22,11 @@ def write(path, content):
 
 
 def test_available_lists_what_comes_with_the_package():
-    assert available() == {"ranges": ["default", "lcbench", "paper"], "portfolios": ["default", "paper"]}
+    assert available() == {
+        "ranges": ["default", "lcbench", "paper"],
+        "portfolios": ["default", "lcbench", "paper"],
+        "priors": ["lcbench"],
+    }
 
 
 @pytest.mark.parametrize("name", ["default", "lcbench", "paper"])
@@ -30,13 +36,31 @@ def test_ranges_files_name_and_describe_themselves(name):
     assert len(ranges["description"]) > 40
 
 
-@pytest.mark.parametrize("name", ["default", "paper"])
+@pytest.mark.parametrize("name", ["default", "lcbench", "paper"])
 def test_portfolios_say_where_they_come_from(name):
     portfolio = describe_portfolio(name)
     assert portfolio["name"] == name
     assert portfolio["space"] in available()["ranges"]
     assert all(portfolio[key] for key in ("description", "source", "license"))
-    assert load_portfolio(name) == portfolio["configurations"]
+    assert name == "lcbench" or load_portfolio(name) == portfolio["configurations"]
+
+
+def test_names_of_another_space_are_translated(tmp_path):
+    portfolio = {
+        "format": 1,
+        "translation": {"names": {"rate": "optimizer:sgd:learning_rate"}, "fixed": {"optimizer:__choice__": "sgd"}},
+        "configurations": [{"rate": 0.1}, {"rate": 0.2}],
+    }
+    assert load_portfolio(write(tmp_path / "p.json", portfolio)) == [
+        {"optimizer:__choice__": "sgd", "optimizer:sgd:learning_rate": rate} for rate in (0.1, 0.2)
+    ]
+
+
+def test_paths_of_shipped_files():
+    assert portfolio_path("lcbench").read_text().startswith("{")
+    assert prior_path("lcbench").read_bytes().startswith(b"PK")
+    with pytest.raises(UnknownFileError, match="did you mean 'lcbench'"):
+        prior_path("lcbensh")
 
 
 def test_paths_are_read(tmp_path):
@@ -49,7 +73,7 @@ def test_paths_are_read(tmp_path):
 def test_unknown_names_offer_the_closest():
     with pytest.raises(UnknownFileError, match="did you mean 'default'"):
         load_ranges("defualt")
-    with pytest.raises(UnknownFileError, match="known: default, paper"):
+    with pytest.raises(UnknownFileError, match="known: default, lcbench, paper"):
         load_portfolio("xyz")
 
 

@@ -239,20 +239,20 @@ def test_columns_do_not_add_dimensions_to_the_default_space():
 @pytest.mark.parametrize("info", ALL_INFOS)
 @pytest.mark.parametrize("name", available()["portfolios"])
 def test_every_entry_is_valid_in_its_space_for_every_kind_of_data(name, info):
-    portfolio = describe_portfolio(name)
+    portfolio = load_portfolio(name)
     graph = default_graph()
-    space = compile(graph, load_ranges(portfolio["space"]), info)
-    for config in portfolio["configurations"]:
+    space = compile(graph, load_ranges(describe_portfolio(name)["space"]), info)
+    for config in portfolio:
         check_config(adapt(config, space, graph, info), space)
 
 
 @pytest.mark.parametrize("name", available()["portfolios"])
 def test_values_of_the_portfolio_survive_where_they_apply(name):
     """Adapting may only fill in and leave out: no value may lie outside of the space it was made for."""
-    portfolio = describe_portfolio(name)
+    portfolio = load_portfolio(name)
     graph = default_graph()
-    space = compile(graph, load_ranges(portfolio["space"]), MIXED)
-    for config in portfolio["configurations"]:
+    space = compile(graph, load_ranges(describe_portfolio(name)["space"]), MIXED)
+    for config in portfolio:
         adapted = adapt(config, space, graph, MIXED)
         assert {key: adapted.get(key) for key in config} == config
 
@@ -260,10 +260,10 @@ def test_values_of_the_portfolio_survive_where_they_apply(name):
 @pytest.mark.parametrize("info", ALL_INFOS)
 @pytest.mark.parametrize("name", available()["portfolios"])
 def test_entries_stay_different(name, info):
-    portfolio = describe_portfolio(name)
+    portfolio = load_portfolio(name)
     graph = default_graph()
-    space = compile(graph, load_ranges(portfolio["space"]), info)
-    assert len(adapt_portfolio(portfolio["configurations"], space, graph, info)) == len(portfolio["configurations"])
+    space = compile(graph, load_ranges(describe_portfolio(name)["space"]), info)
+    assert len(adapt_portfolio(portfolio, space, graph, info)) == len(portfolio)
 
 
 def test_paper_portfolio_is_the_papers():
