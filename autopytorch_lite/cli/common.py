@@ -65,6 +65,8 @@ def print_run(run_dir: Path, n_rows: int) -> None:
 
     run = read_run(run_dir)
     frame = without_repeats(leaderboard(run.lines, run.ensemble), run.metric)
+    if run.ensemble is None:
+        frame = frame.drop(columns="weight")
     shown = min(n_rows, len(frame))
     print_table(frame.head(n_rows), title=f"Leaderboard: {shown} of {len(frame)} evaluations", stream=sys.stdout)
     for text in (failures_text(run), ensemble_text(run), holdout_text(run)):

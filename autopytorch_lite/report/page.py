@@ -290,4 +290,6 @@ def _arguments(run: RunRecord) -> list[tuple[str, str]]:
             arguments |= {"portfolio": counted(n_entries, "configuration")} if n_entries else {}
     else:
         arguments = {"seed": run.about.get("seed"), **run.about.get("arguments", {})}
-    return [(name, "–" if value is None else str(value)) for name, value in arguments.items()]
+    return [
+        (name, number(value) if isinstance(value, float | None) else str(value)) for name, value in arguments.items()
+    ]
