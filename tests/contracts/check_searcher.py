@@ -1,15 +1,20 @@
 """What every searcher must do, whatever it decides. Call `check_searcher` from the tests of each implementation.
 
-`make()` returns a new searcher, the same each time it is called.
+`make()` returns a new searcher, the same each time it is called. For tests over random spaces and histories there is
+`check_any_history(make, space, events)`, `space` from `tests.search.spaces.spaces()` and `events` from
+`histories()`.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from ConfigSpace import Configuration, ConfigurationSpace
+from hypothesis import strategies as st
 
 from autopytorch_lite.history.trial import (
     Done,
@@ -19,10 +24,12 @@ from autopytorch_lite.history.trial import (
     Proposed,
     Status,
     TrialKey,
+    Wait,
     line_from_json,
 )
 from autopytorch_lite.search import Searcher
 from autopytorch_lite.search.base import KnowsContinuable
+from autopytorch_lite.search.sampling import ConfigurationSampler
 
 MakeSearcher = Callable[[], Searcher]
 
@@ -89,6 +96,126 @@ def simulate(
     while running:
         finish_one()
     return lines
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happens in a run.
+
+    Attributes:
+        what: "ask": the searcher's proposal is started; "user": a trial outside of brackets is started; else the status
+            with which a running trial ends.
+        which: number of the running trial, modulo how many there are; of a user's trial, the seed of its configuration.
+        loss: of a trial that ends well.
+    """
+
+    what: str
+    which: int = 0
+    loss: float = 0.0
+
+
+def histories(max_size: int = 80, *, user: bool = True) -> st.SearchStrategy[list[Event]]:
+    """Random events: several open trials, out-of-order ends, failures, cancellations, ties, a user's own trials.
+
+    Args:
+        max_size: largest number of events; the smallest is half of it.
+        user: whether there may be trials that the searcher did not propose.
+    """
+    return st.builds(
+        _random_events,
+        n=st.integers(max_size // 2, max_size),
+        share_of_starts=st.sampled_from([0.3, 0.5, 0.7]),
+        share_of_failures=st.sampled_from([0.0, 0.2, 0.5]),
+        user=st.booleans() if user else st.just(False),
+        seed=st.integers(0, 2**32 - 1),
+    )
+
+
+def _random_events(n: int, share_of_starts: float, share_of_failures: float, user: bool, seed: int) -> list[Event]:
+    rng = np.random.default_rng(seed)
+    failures = ["crashed", "timeout", "diverged", "memory", "cancelled"]
+
+    def what() -> str:
+        if rng.random() < share_of_starts:
+            return "user" if user and rng.random() < 0.1 else "ask"
+        return str(rng.choice(failures)) if rng.random() < share_of_failures else "ok"
+
+    return [Event(what(), int(rng.integers(10)), round(float(rng.normal()), 1)) for _ in range(n)]
+
+
+def check_any_history(
+    make: MakeSearcher, space: ConfigurationSpace, events: Sequence[Event], n_prefixes: int = 6
+) -> list[Line]:
+    """Play events on a searcher and check its proposals and trials, and that replay of prefixes goes on as it did.
+
+    Args:
+        make: makes the searcher.
+        space: what it searches.
+        events: from `histories()`.
+        n_prefixes: how many prefixes are told to new searchers, evenly spread; the whole is always one of them.
+
+    Returns:
+        The lines of the run.
+    """
+    lines, answers = _play(make(), space, events)
+    check_proposals(lines, space)
+    check_trials(lines)
+    check_continuable(make(), lines)
+    for n_lines in {round(i * len(lines) / n_prefixes) for i in range(1, n_prefixes + 1)}:
+        replayed = make()
+        for line in lines[:n_lines]:
+            replayed.tell(line_from_json(json.loads(json.dumps(line.to_json()))))
+        assert replayed.ask() == answers[n_lines], f"after {n_lines} of {len(lines)} lines"
+    return lines
+
+
+def _play(
+    searcher: Searcher, space: ConfigurationSpace, events: Sequence[Event]
+) -> tuple[list[Line], list[Proposal | Wait | Done]]:
+    """The lines of a run, and what the searcher answered before the first and after each of them."""
+    lines: list[Line] = []
+    answers = [searcher.ask()]
+    running: list[Proposal] = []
+    for event in events:
+        line = _next_line(event, answers[-1], running, space, _n_configs(lines))
+        if line is None:
+            continue
+        searcher.tell(line)
+        lines.append(line)
+        answers.append(searcher.ask())
+        assert searcher.ask() == answers[-1], "asking changed the searcher"
+        if isinstance(answers[-1], Done) and not running:
+            break
+        assert running or not isinstance(answers[-1], Wait), "nothing is running, but the searcher waits"
+    return lines, answers
+
+
+def _next_line(
+    event: Event, answer: Proposal | Wait | Done, running: list[Proposal], space: ConfigurationSpace, n_configs: int
+) -> Line | None:
+    """The line an event adds, None if it cannot happen now; keeps `running` up to date."""
+    if event.what in ("ask", "user"):
+        proposal = answer if event.what == "ask" else _user_trial(event, space, n_configs)
+        if not isinstance(proposal, Proposal):
+            return None
+        running.append(proposal)
+        return Proposed(proposal)
+    if not running:
+        return None
+    proposal = running[event.which % len(running)]
+    status = Status(event.what)
+    if status is not Status.CANCELLED:
+        running.remove(proposal)
+    return Finished(proposal.key, status, event.loss if status is Status.OK else None)
+
+
+def _user_trial(event: Event, space: ConfigurationSpace, n_configs: int) -> Proposal:
+    config = ConfigurationSampler(space).sample(np.random.default_rng(event.which), lambda config: False)
+    return Proposal(n_configs, config, 1 + event.which, origin="user")
+
+
+def _n_configs(lines: Sequence[Line]) -> int:
+    return sum(proposal.resume_from is None for proposal in proposals_of(lines))
 
 
 def check_proposals(lines: Sequence[Line], space: ConfigurationSpace) -> None:

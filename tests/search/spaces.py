@@ -85,22 +85,40 @@ def two_valleys(proposal: Proposal) -> float:
 
 @st.composite
 def spaces(draw: st.DrawFn) -> ConfigurationSpace:
-    """Random conditional spaces of one to seven hyperparameters of all kinds, with at most one forbidden clause."""
+    """Random spaces of one to seven hyperparameters of all kinds: conditions nest, up to three clauses forbid."""
     space = ConfigurationSpace()
     members: list[Any] = []
-    for i in range(draw(st.integers(1, 7))):
+    for i in range(draw(st.sampled_from([1, 2, 3, 4, 5, 6, 7]))):
         member = draw(_hyperparameters(f"h{i}"))
         space.add(member)
         parents = [m for m in members if _values(m)]
         if parents and draw(st.booleans()):
             space.add(draw(_conditions(member, parents)))
         members.append(member)
-    choices = [m for m in members if isinstance(m, cs.CategoricalHyperparameter) and m.size > 1]
-    if choices and draw(st.booleans()):
-        choice = draw(st.sampled_from(choices))
-        others = [value for value in choice.choices if value != choice.default_value]
-        space.add(cs.ForbiddenEqualsClause(choice, draw(st.sampled_from(others))))
+    for clause in draw(_forbidden(members)):
+        space.add(clause)
     return space
+
+
+@st.composite
+def _forbidden(draw: st.DrawFn, members: list[Any]) -> list[Any]:
+    """Clauses over one or two hyperparameters; each spares a default value, so that something stays allowed."""
+    clauses, free = [], [m for m in members if len(_values(m)) > 1]
+    for _ in range(min(draw(st.integers(0, 3)), len(free))):
+        member = free.pop(draw(st.integers(0, len(free) - 1)))
+        clause = draw(_clauses(member, [value for value in _values(member) if value != member.default_value]))
+        if free and draw(st.booleans()):
+            other = draw(st.sampled_from(free))
+            clause = cs.ForbiddenAndConjunction(clause, draw(_clauses(other, _values(other))))
+        clauses.append(clause)
+    return clauses
+
+
+@st.composite
+def _clauses(draw: st.DrawFn, member: Any, values: list[Any]) -> Any:
+    if draw(st.booleans()):
+        return cs.ForbiddenEqualsClause(member, draw(st.sampled_from(values)))
+    return cs.ForbiddenInClause(member, draw(st.lists(st.sampled_from(values), min_size=1, max_size=2, unique=True)))
 
 
 @st.composite

@@ -11,10 +11,19 @@ from hypothesis import strategies as st
 
 from autopytorch_lite.search import BOHB, Hyperband, RandomSearch
 from autopytorch_lite.space.encode import VectorCodec
-from tests.contracts.check_searcher import check_proposals, check_replay, check_searcher, check_trials, simulate
+from tests.contracts.check_searcher import (
+    Event,
+    check_any_history,
+    check_proposals,
+    check_replay,
+    check_searcher,
+    check_trials,
+    histories,
+    simulate,
+)
 from tests.search.spaces import flat_space, small_space, spaces, tree_space
 
-EARLY_MODEL = {"min_points_in_model": 4, "random_fraction": 0.1}
+EARLY_MODEL = {"min_points_in_model": 2, "random_fraction": 0.1}
 KINDS = {
     "random": partial(RandomSearch, max_budget=9),
     "random_limited": partial(RandomSearch, max_budget=9, n_configurations=20),
@@ -44,13 +53,20 @@ def test_contract_with_portfolio(kind: str) -> None:
     check_searcher(lambda: KINDS[kind](space, seed=3, portfolio=portfolio), space)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-@given(space=spaces(), kind=st.sampled_from(["random", "hyperband", "bohb"]), seed=st.integers(0, 99))
-def test_random_conditional_spaces(space: ConfigurationSpace, kind: str, seed: int) -> None:
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(space=spaces(), kind=st.sampled_from(sorted(KINDS)), events=histories(), seed=st.integers(0, 99))
+def test_any_history_in_any_space(space: ConfigurationSpace, kind: str, events: list[Event], seed: int) -> None:
+    """Valid proposals, and replay of prefixes, with open trials, failures, cancellations and ends out of order."""
+    check_any_history(lambda: KINDS[kind](space, seed=seed), space, events)
+
+
+@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(space=spaces(), kind=st.sampled_from(sorted(KINDS)), seed=st.integers(0, 99))
+def test_long_runs_in_any_space(space: ConfigurationSpace, kind: str, seed: int) -> None:
     def make():
         return KINDS[kind](space, seed=seed)
 
-    lines = simulate(make(), 40, n_workers=1 + seed % 5, failure_rate=0.2, rng=np.random.default_rng(seed))
+    lines = simulate(make(), 60, n_workers=1 + seed % 5, failure_rate=0.2, rng=np.random.default_rng(seed))
     check_proposals(lines, space)
     check_trials(lines)
     check_replay(make, lines)
