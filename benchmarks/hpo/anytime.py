@@ -46,7 +46,8 @@ def evaluations_of(lines: Iterable[Line]) -> list[Evaluation]:
         if isinstance(line, Proposed):
             configs[line.key] = line.proposal.config
         elif isinstance(line, Finished) and line.status is not Status.CANCELLED:
-            evaluation = Evaluation(configs[line.key], line.key.budget, line.loss, line.seconds, line.finished_s)
+            loss = line.loss if line.ok else None  # a trial that was stopped early has one of another epoch
+            evaluation = Evaluation(configs[line.key], line.key.budget, loss, line.seconds, line.finished_s)
             ended.append(evaluation)
     return ended
 
