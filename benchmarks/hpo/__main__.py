@@ -1,7 +1,8 @@
 """Compare searchers.
 
 python -m benchmarks.hpo run DATA_FOLDER --problems lcbench --searchers freeze_thaw,bohb_portfolio,random --out RESULTS
-python -m benchmarks.hpo table RESULTS
+python -m benchmarks.hpo table RESULTS          # again, from the runs that are there
+python -m benchmarks.hpo pictures RESULTS       # figures as PNG
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import click
 
 from autopytorch_lite.errors import AutoPyTorchLiteError
 from benchmarks.hpo.aggregate import Summary, summarise
-from benchmarks.hpo.figures import write_page
+from benchmarks.hpo.figures import write_page, write_picture
 from benchmarks.hpo.searchers import SEARCHERS
 from benchmarks.hpo.study import Rows, Study, run_study
 from benchmarks.hpo.tables import markdown
@@ -101,6 +102,15 @@ def run(
 def table(out: Path, budgets: str) -> None:
     """Write tables and figures of OUT again, from the runs that are there."""
     _write(out, _numbers(budgets))
+
+
+@main.command()
+@click.argument("out", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def pictures(out: Path) -> None:
+    """Draw the figures of OUT as PNG, with a Chromium that is on the path."""
+    for page in sorted(out.glob("anytime_*.html")):
+        path = page.with_suffix(".png")
+        click.echo(f"{path}" if write_picture(page, path) else f"No browser drew {page}.")
 
 
 def _write(out: Path, budgets: Sequence[float]) -> None:

@@ -43,6 +43,7 @@ class Entry:
         regrets: one at each budget.
         ranks: mean rank at each budget among all entries with one worker, 1 is best; NaN where there is none.
         speed_ups: times faster than random search at each budget, median over tasks; 0: never got there.
+        lasting_speed_ups: the same, but what counts is from when on the regret stays as low.
         ask_ms_median: thinking time per proposal, milliseconds, median over all runs of their medians.
         ask_ms_mean: the same, mean of means.
         n_evaluations: mean number of evaluations of a run.
@@ -57,6 +58,7 @@ class Entry:
     regrets: tuple[Interval, ...] = ()
     ranks: tuple[float, ...] = ()
     speed_ups: tuple[float, ...] = ()
+    lasting_speed_ups: tuple[float, ...] = ()
     ask_ms_median: float | None = None
     ask_ms_mean: float | None = None
     n_evaluations: float | None = None
@@ -145,6 +147,7 @@ def _entry(
         regrets=mean_regrets(curves, budgets),
         ranks=tuple(np.full(len(budgets), np.nan) if ranks is None else ranks),
         speed_ups=tuple(speed_up(curves, reference, budget) for budget in budgets),
+        lasting_speed_ups=tuple(speed_up(curves, reference, budget, lasting=True) for budget in budgets),
         ask_ms_median=_middle([row["ask_ms_median"] for row in good], np.median),
         ask_ms_mean=_middle([row["ask_ms_mean"] for row in good], np.mean),
         n_evaluations=_middle([row["n_evaluations"] for row in good], np.mean),
@@ -193,15 +196,16 @@ def mean_ranks(curves: Mapping[str, Curves], budgets: Sequence[float]) -> dict[s
     return dict(zip(curves, ranks, strict=True))
 
 
-def speed_up(curves: Curves, reference: Curves, budget: float) -> float:
+def speed_up(curves: Curves, reference: Curves, budget: float, *, lasting: bool = False) -> float:
     """How many times cheaper the reference's regret at `budget` is reached, median over tasks.
 
     On each task both regrets are means over seeds. 0 on a task where it is never reached; NaN without common tasks.
+    `lasting`: reached for good, see `cost_to_reach`.
     """
     ratios = []
     for task in curves.keys() & reference.keys():
         goal = float(regret_at(mean_steps(list(reference[task].values())), [budget])[0])
-        ratios.append(budget / cost_to_reach(mean_steps(list(curves[task].values())), goal))
+        ratios.append(budget / cost_to_reach(mean_steps(list(curves[task].values())), goal, lasting=lasting))
     return float(np.median(ratios)) if ratios else float("nan")
 
 

@@ -94,6 +94,17 @@ def mean_steps(curves: Sequence[Steps]) -> list[tuple[float, float]]:
     return list(zip(costs.tolist(), means.tolist(), strict=True))
 
 
-def cost_to_reach(steps: Steps, regret: float) -> float:
-    """The smallest cost at which the regret is at most `regret`; infinite if it never is."""
-    return next((cost for cost, value in steps if value <= regret + _ROUNDING), float("inf"))
+def cost_to_reach(steps: Steps, regret: float, *, lasting: bool = False) -> float:
+    """The smallest cost at which the regret is at most `regret`; infinite if it never is.
+
+    Args:
+        steps: the anytime curve. It may rise again: the best at a higher budget may be worse.
+        regret: the goal.
+        lasting: whether it must stay there until the end.
+    """
+    reached = [value <= regret + _ROUNDING for _, value in steps]
+    if lasting:
+        n_before = max((number for number, is_there in enumerate(reached, start=1) if not is_there), default=0)
+    else:
+        n_before = reached.index(True) if True in reached else len(reached)
+    return steps[n_before][0] if n_before < len(steps) else float("inf")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,8 @@ from benchmarks.hpo.aggregate import Summary, intervals, task_regrets
 _N_COSTS = 80
 _SMALLEST_COST = 0.05
 _SMALLEST_REGRET = 1e-5
+_SIZE = (1300, 750)
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
 def anytime_figure(summary: Summary) -> go.Figure:
@@ -34,10 +38,21 @@ def anytime_figure(summary: Summary) -> go.Figure:
         figure.add_scatter(x=costs, y=mean, mode="lines", name=entry.title, line_color=colour, **common)
     figure.update_xaxes(type="log", title="full trainings of a random configuration (simulated time)")
     figure.update_yaxes(type="log", title="regret of the incumbent, mean over tasks and seeds")
-    figure.update_layout(title=summary.problem, template="plotly_white", width=1200, height=750)
+    figure.update_layout(title=summary.problem, template="plotly_white", width=_SIZE[0], height=_SIZE[1])
     return figure
 
 
 def write_page(summary: Summary, path: Path) -> None:
     """A page that needs no network."""
     anytime_figure(summary).write_html(path, include_plotlyjs=True)
+
+
+def write_picture(page: Path, path: Path) -> bool:
+    """The page as PNG, drawn by a browser without a window; False if there is none or it fails."""
+    browser = next((found for name in _BROWSERS if (found := shutil.which(name))), None)
+    if browser is None:
+        return False
+    size = f"--window-size={_SIZE[0] + 40},{_SIZE[1] + 40}"
+    options = ["--headless", "--no-sandbox", "--disable-gpu", size, "--virtual-time-budget=5000"]
+    command = [browser, *options, f"--screenshot={path}", page.resolve().as_uri()]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0

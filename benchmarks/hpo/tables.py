@@ -15,7 +15,8 @@ def markdown(summary: Summary) -> str:
         "",
         *(f"regret x 100 at {budget}" for budget in budgets),
         f"mean rank at {' / '.join(budgets)}",
-        f"times faster than random search at {' / '.join(budgets)}",
+        f"times faster than random search at {' / '.join(budgets)}: reached",
+        "reached for good",
         "ask, ms: median (mean)",
         "evaluations",
         "tasks x runs",
@@ -28,17 +29,24 @@ def markdown(summary: Summary) -> str:
 
 def _cells(entry: Entry, n_budgets: int) -> list[str]:
     if not entry.n_runs:
-        return [f"{entry.title}: no number, {_one_line(entry.reason)}", *[""] * (n_budgets + 5)]
+        return [f"{entry.title}: no number, {_one_line(entry.reason)}", *[""] * (n_budgets + 6)]
     asked = "" if entry.ask_ms_median is None else f"{entry.ask_ms_median:.2g} ({entry.ask_ms_mean:.2g})"
     return [
         f"{entry.title} (`{entry.label}`)",
         *map(_regret, entry.regrets),
         " / ".join("" if math.isnan(rank) else f"{rank:.1f}" for rank in entry.ranks),
-        " / ".join("" if math.isnan(times) else f"{times:.2g}" for times in entry.speed_ups),
+        _times(entry.speed_ups),
+        _times(entry.lasting_speed_ups),
         asked,
         f"{entry.n_evaluations:.0f}",
         f"{entry.n_tasks} x {entry.n_runs / entry.n_tasks:.3g}",
     ]
+
+
+def _times(speed_ups: Sequence[float]) -> str:
+    return " / ".join(
+        "" if math.isnan(times) else f"{times:.0f}" if times >= 10 else f"{times:.1f}" for times in speed_ups
+    )
 
 
 def _regret(value: Interval) -> str:

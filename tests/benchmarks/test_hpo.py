@@ -92,6 +92,11 @@ def test_the_mean_of_curves_changes_where_one_of_them_does() -> None:
     assert steps == [(1.0, pytest.approx(0.7)), (2.0, pytest.approx(0.3)), (3.0, pytest.approx(0.2))]
     assert cost_to_reach(steps, 0.3) == pytest.approx(2.0)
     assert math.isinf(cost_to_reach(steps, 0.1))
+    rising = [(1, 0.5), (2, 0.1), (3, 0.4), (4, 0.2)]
+    assert cost_to_reach(rising, 0.3) == 2
+    assert cost_to_reach(rising, 0.3, lasting=True) == 4
+    assert cost_to_reach(rising, 0.9, lasting=True) == 1
+    assert math.isinf(cost_to_reach(rising, 0.1, lasting=True))
 
 
 def test_ranks_are_means_over_what_all_entries_have() -> None:
