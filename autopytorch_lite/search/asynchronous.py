@@ -11,7 +11,7 @@ from bisect import bisect_left, insort
 from collections.abc import Sequence
 
 from autopytorch_lite.history.trial import Done, Proposal, TrialKey, Wait
-from autopytorch_lite.search.brackets import ROUNDING, Slot, bracket_sizes, check_n_brackets
+from autopytorch_lite.search.brackets import ROUNDING, Slot, bracket_sizes, check_n_brackets, check_outsider
 
 
 class Rung:
@@ -157,6 +157,7 @@ class AsynchronousSchedule:
         self._turn = 0
         self._n_left = max(self._sizes[0][0], n_first)  # new configurations of this turn
         self._place_of: dict[TrialKey, tuple[Race, int]] = {}  # of trials that have not finished
+        self._racing: set[int] = set()  # configurations of all races
 
     def next_slot(self, *, can_grow: bool) -> Slot | Wait | Done:
         """The slot to be filled next: a promotion, else a new configuration. Changes nothing."""
@@ -175,7 +176,10 @@ class AsynchronousSchedule:
         Raises:
             ValueError: it does not; the message names the trial.
         """
-        if proposal.bracket is None or self._accepts(proposal):
+        if proposal.bracket is None:
+            check_outsider(proposal, self._racing)
+            return
+        if self._accepts(proposal):
             return
         raise ValueError(
             "A proposal must promote a contender or enter the race whose turn it is; "
@@ -190,6 +194,7 @@ class AsynchronousSchedule:
         race = self._races[proposal.bracket]
         race.fill(proposal.config_id, proposal.rung)
         self._place_of[proposal.key] = race, proposal.rung
+        self._racing.add(proposal.config_id)
         if proposal.rung == 0:
             self._count_new()
 

@@ -7,7 +7,7 @@ to run several brackets at once, is as in HpBandSter (optimizers/hyperband.py, c
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from autopytorch_lite.errors import BudgetError
@@ -44,6 +44,20 @@ def check_n_brackets(max_brackets: int | None) -> None:
     """
     if max_brackets is not None and max_brackets < 1:
         raise ValueError(f"max_brackets must be None or at least 1, got {max_brackets!r}.")
+
+
+def check_outsider(proposal: Proposal, racing: Set[int]) -> None:
+    """Check a proposal without a bracket.
+
+    Args:
+        proposal: what is to be evaluated.
+        racing: configurations that were proposed in a bracket; only that may continue them.
+
+    Raises:
+        ValueError: it continues one of them; the message names the trial.
+    """
+    if proposal.config_id in racing:
+        raise ValueError(f"Only its bracket continues a configuration, but trial {proposal.key} has no bracket.")
 
 
 def rungs(min_budget: int, max_budget: int, eta: float = 3) -> tuple[int, ...]:
@@ -227,6 +241,7 @@ class BracketSchedule:
         self._n_opened = 0
         self._open: dict[int, Bracket] = {}
         self._bracket_of: dict[TrialKey, Bracket] = {}  # of trials that have not finished
+        self._racing: set[int] = set()  # configurations of all brackets
 
     def next_slot(self, *, can_grow: bool) -> Slot | Wait | Done:
         """The slot to be filled next. Changes nothing.
@@ -250,6 +265,7 @@ class BracketSchedule:
             ValueError: it does not; the message names the trial.
         """
         if proposal.bracket is None:
+            check_outsider(proposal, self._racing)
             return
         is_next = proposal.bracket == self._n_opened
         bracket = self._new_bracket() if is_next else self._open.get(proposal.bracket)
@@ -268,6 +284,7 @@ class BracketSchedule:
             bracket = self._open[proposal.bracket]
             bracket.fill(proposal)
             self._bracket_of[proposal.key] = bracket
+            self._racing.add(proposal.config_id)
         self._settle(can_grow=can_grow)
 
     def finish(self, key: TrialKey, loss: float, *, can_grow: bool) -> None:

@@ -35,6 +35,7 @@ class Ledger:
         self.n_by_origin: Counter[str] = Counter()
         self._identities: set[frozenset[tuple[str, object]]] = set()
         self._open: dict[TrialKey, Proposal] = {}
+        self._running: set[int] = set()  # configurations that have an open trial
         self._closed: set[TrialKey] = set()
         self._losses: dict[int, dict[int, float]] = {}
         self._ranking: dict[int, list[tuple[float, int]]] = {}
@@ -44,7 +45,8 @@ class Ledger:
         """Check a line against what was told before.
 
         Raises:
-            ValueError: a trial is proposed twice or out of order, or finished without being open; the message names it.
+            ValueError: a trial is proposed twice, out of order or beside another one of its configuration, or finished
+                without being open; the message names it.
         """
         if isinstance(line, Proposed):
             self._check_proposal(line.proposal)
@@ -100,10 +102,13 @@ class Ledger:
                 f"A trial continues a finished one, but trial {key} continues budget {proposal.resume_from}, "
                 "at which this configuration has not finished."
             )
+        elif key.config_id in self._running:
+            raise ValueError(f"A configuration has one open trial at most, but trial {key} is its second.")
 
     def _record_proposal(self, proposal: Proposal) -> None:
         self.n_proposed += 1
         self._open[proposal.key] = proposal
+        self._running.add(proposal.config_id)
         if proposal.resume_from is None:
             self.configs.append(dict(proposal.config))
             self.origins.append(proposal.origin)
@@ -113,6 +118,7 @@ class Ledger:
     def _record_result(self, finished: Finished) -> None:
         key = finished.key
         del self._open[key]
+        self._running.remove(key.config_id)
         self._closed.add(key)
         loss = loss_of(finished)
         self._losses.setdefault(key.budget, {})[key.config_id] = loss

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -236,6 +237,22 @@ def test_a_finished_configuration_does_not_enter_a_first_rung() -> None:
     again = Proposal(0, first.config, 6, resume_from=2, bracket=1, rung=0)
     with pytest.raises(ValueError, match="0@6"):
         searcher.tell(Proposed(again))
+
+
+@pytest.mark.parametrize("schedule", ["synchronous", "asynchronous"])
+def test_a_trial_outside_of_brackets_does_not_take_a_promotion_away(schedule: str) -> None:
+    searcher = Hyperband(flat_space(), schedule=schedule)
+    first = searcher.ask()
+    searcher.tell(Proposed(first))
+    searcher.tell(Finished(first.key, loss=0.1))
+    before = searcher.ask()
+    with pytest.raises(ValueError, match="0@6"):
+        searcher.tell(Proposed(Proposal(0, first.config, 6, resume_from=2, origin="user")))
+    assert searcher.ask() == before
+    own = Proposal(1, before.config, 2, origin="user")
+    for line in (Proposed(own), Finished(own.key, loss=0.1), Proposed(replace(own, budget=6, resume_from=2))):
+        searcher.tell(line)
+    assert searcher.open_proposals() == [replace(own, budget=6, resume_from=2)]
 
 
 def test_other_budgets_than_the_history_was_made_with_are_refused() -> None:

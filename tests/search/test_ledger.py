@@ -99,3 +99,13 @@ def test_changing_a_proposal_does_not_change_the_searcher() -> None:
         searcher.tell(Finished(proposal.key, loss=0.1))
         proposal.config["momentum"] = 99.0
     assert proposal.budget == 50
+
+
+def test_a_configuration_has_one_open_trial_at_most() -> None:
+    ledger = Ledger()
+    first = Proposal(0, {"x": 1}, 2)
+    for line in (Proposed(first), Finished((0, 2), loss=0.1), Proposed(Proposal(0, {"x": 1}, 6, resume_from=2))):
+        ledger.check(line)
+        ledger.record(line)
+    with pytest.raises(ValueError, match="0@17"):
+        ledger.check(Proposed(Proposal(0, {"x": 1}, 17, resume_from=2)))
