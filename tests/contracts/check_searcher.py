@@ -106,7 +106,7 @@ class Event:
         what: "ask": the searcher's proposal is started; "user": a trial outside of brackets is started; else the status
             with which a running trial ends.
         which: number of the running trial, modulo how many there are; of a user's trial, the seed of its configuration.
-        loss: of a trial that ends well.
+        loss: of a trial that ends well, or is stopped early.
     """
 
     what: str
@@ -133,7 +133,7 @@ def histories(max_size: int = 80, *, user: bool = True) -> st.SearchStrategy[lis
 
 def _random_events(n: int, share_of_starts: float, share_of_failures: float, user: bool, seed: int) -> list[Event]:
     rng = np.random.default_rng(seed)
-    failures = ["crashed", "timeout", "diverged", "memory", "cancelled"]
+    failures = ["crashed", "timeout", "diverged", "memory", "stopped", "cancelled"]
 
     def what() -> str:
         if rng.random() < share_of_starts:
@@ -206,7 +206,7 @@ def _next_line(
     status = Status(event.what)
     if status is not Status.CANCELLED:
         running.remove(proposal)
-    return Finished(proposal.key, status, event.loss if status is Status.OK else None)
+    return Finished(proposal.key, status, event.loss if status in (Status.OK, Status.STOPPED) else None)
 
 
 def _user_trial(event: Event, space: ConfigurationSpace, n_configs: int) -> Proposal:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import heapq
 import math
 from collections import Counter, defaultdict
 from itertools import pairwise
@@ -8,10 +7,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from autopytorch_lite.history.trial import Done, Finished, Line, Proposal, Proposed, TrialKey, Wait
+from autopytorch_lite.execution.simulated import SimulatedCurve, SimulatedExecutor
+from autopytorch_lite.history.trial import Done, Finished, Proposal, Proposed, TrialKey, Wait
 from autopytorch_lite.search import BOHB, Hyperband, Searcher
 from autopytorch_lite.search.asynchronous import AsynchronousSchedule, Rung
 from autopytorch_lite.search.ledger import loss_of
+from autopytorch_lite.tuner import tune
+from autopytorch_lite.types import Config
 from tests.contracts.check_searcher import proposals_of, simulate
 from tests.search.spaces import flat_space, small_space, two_valleys
 
@@ -33,37 +35,25 @@ def start(searcher: Searcher) -> Proposal:
     return proposal
 
 
-def run_with_clock(searcher: Searcher, n_workers: int, until_s: float, seed: int) -> tuple[float, list[Line]]:
-    """Busy worker seconds until a point in simulated time, and the lines of the run.
+def heavy_tailed(config: Config, budget: int) -> SimulatedCurve:
+    """An epoch's seconds are log-normal with sigma 2: the mean is 7 times the median, one in a hundred takes 100 times.
 
-    An epoch's seconds are log-normal per configuration with sigma 2: the mean is 7 times the median, and one in a
-    hundred takes 100 times the median.
+    They depend on the configuration only.
     """
-    rng, lines = np.random.default_rng(seed), []
-    speed = defaultdict(lambda: float(rng.lognormal(0.0, 2.0)))
-    running: list[tuple[float, int, Proposal]] = []
-    now = busy = 0.0
-    while now < until_s:
-        while len(running) < n_workers and isinstance(proposal := searcher.ask(), Proposal):
-            lines.append(Proposed(proposal))
-            searcher.tell(lines[-1])
-            seconds = speed[proposal.config_id] * (proposal.budget - (proposal.resume_from or 0))
-            busy += min(seconds, until_s - now)
-            heapq.heappush(running, (now + seconds, len(lines), proposal))
-        now, _, proposal = heapq.heappop(running)
-        lines.append(Finished(proposal.key, loss=two_valleys(proposal)))
-        searcher.tell(lines[-1])
-    return busy, lines
+    seconds_per_epoch = np.random.default_rng(int(config["learning_rate"] * 1e15)).lognormal(0.0, 2.0)
+    losses = [two_valleys(Proposal(0, config, epoch)) for epoch in range(1, budget + 1)]
+    return SimulatedCurve(np.array(losses), seconds_per_epoch * np.arange(1, budget + 1))
 
 
 @pytest.mark.parametrize("kind", [Hyperband, BOHB])
 def test_eight_workers_with_heavy_tailed_times_are_busy(kind: type) -> None:
-    until_s = 20_000.0
+    until_s = 10_000.0
     for seed in range(2):
         searcher = kind(flat_space(), seed=seed, schedule="asynchronous")
-        busy, lines = run_with_clock(searcher, 8, until_s, seed)
-        assert busy >= 0.95 * 8 * until_s
-        assert Counter(proposal.budget for proposal in proposals_of(lines)).keys() == set(BUDGETS)
+        lines = tune(searcher, executor=SimulatedExecutor(heavy_tailed, 8), time_limit=until_s).lines
+        busy_s = sum(line.seconds for line in lines if isinstance(line, Finished))
+        assert busy_s >= 0.95 * 8 * until_s
+        assert {proposal.budget for proposal in proposals_of(lines)} == set(BUDGETS)
 
 
 def expected_promotable(losses: dict[int, float], promoted: set[int], eta: int) -> list[int]:
