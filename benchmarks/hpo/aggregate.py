@@ -40,7 +40,7 @@ class Entry:
         title: how tables call it.
         n_tasks: tasks with at least one run.
         n_runs: runs that count.
-        regrets: one at each budget.
+        regrets: one at each budget; NaN beyond the end of the runs.
         ranks: mean rank at each budget among all entries with one worker, 1 is best; NaN where there is none.
         speed_ups: times faster than random search at each budget, median over tasks; 0: never got there.
         lasting_speed_ups: the same, but what counts is from when on the regret stays as low.
@@ -104,7 +104,8 @@ def _summary(problem: str, rows: Sequence[Mapping[str, Any]], budgets: tuple[flo
         by_label.setdefault(label_of(_key(row)), []).append(row)
     labels = sorted(by_label, key=lambda label: (list(SEARCHERS).index(label.split(" x")[0]), label))
     curves = {label: _curves(by_label[label]) for label in labels}
-    ranks = mean_ranks({label: curves[label] for label in labels if curves[label] and " x" not in label}, budgets)
+    compared = [label for label in labels if " x" not in label and _limit(by_label[label]) >= budgets[-1]]
+    ranks = mean_ranks({label: curves[label] for label in compared}, budgets)
     entries = [
         _entry(label, by_label[label], curves[label], ranks.get(label), curves.get(REFERENCE, {}), budgets)
         for label in labels
@@ -114,6 +115,11 @@ def _summary(problem: str, rows: Sequence[Mapping[str, Any]], budgets: tuple[flo
 
 def _key(row: Mapping[str, Any]) -> RunKey:
     return RunKey(*(row[name] for name in RunKey._fields))
+
+
+def _limit(rows: Iterable[Mapping[str, Any]]) -> float:
+    """The cost up to which all runs that count were made; 0 if none counts."""
+    return min((row["limit"] for row in rows if row["status"] == "ok"), default=0.0)
 
 
 def _curves(rows: Iterable[Mapping[str, Any]]) -> Curves:
@@ -144,7 +150,7 @@ def _entry(
         title,
         n_tasks=len(curves),
         n_runs=len(good),
-        regrets=mean_regrets(curves, budgets),
+        regrets=mean_regrets(curves, [budget if budget <= _limit(good) else np.nan for budget in budgets]),
         ranks=tuple(np.full(len(budgets), np.nan) if ranks is None else ranks),
         speed_ups=tuple(speed_up(curves, reference, budget) for budget in budgets),
         lasting_speed_ups=tuple(speed_up(curves, reference, budget, lasting=True) for budget in budgets),
@@ -162,8 +168,10 @@ def _middle(values: Iterable[float | None], how: Any) -> float | None:
 
 
 def mean_regrets(curves: Curves, budgets: Sequence[float]) -> tuple[Interval, ...]:
-    """Regret at each budget: mean over the seeds of a task, then over tasks."""
-    return tuple(intervals(task_regrets(curves, budgets)))
+    """Regret at each budget: mean over the seeds of a task, then over tasks; NaN where the budget is."""
+    values = task_regrets(curves, budgets)
+    values[:, np.isnan(budgets)] = np.nan
+    return tuple(intervals(values))
 
 
 def task_regrets(curves: Curves, costs: Sequence[float] | FloatArray) -> FloatArray:

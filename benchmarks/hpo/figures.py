@@ -15,7 +15,7 @@ from benchmarks.hpo.aggregate import Summary, intervals, task_regrets
 _N_COSTS = 80
 _SMALLEST_COST = 0.05
 _SMALLEST_REGRET = 1e-5
-_SIZE = (1300, 750)
+_SIZE = (1200, 850)
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
@@ -35,10 +35,13 @@ def anytime_figure(summary: Summary) -> go.Figure:
         band_x, band_y = np.concatenate([costs, costs[::-1]]), np.concatenate([high, low[::-1]])
         band = {"fill": "toself", "fillcolor": colour, "opacity": 0.12, "hoverinfo": "skip", "showlegend": False}
         figure.add_scatter(x=band_x, y=band_y, mode="none", legendgroup=entry.label, **band)
-        figure.add_scatter(x=costs, y=mean, mode="lines", name=entry.title, line_color=colour, **common)
-    figure.update_xaxes(type="log", title="full trainings of a random configuration (simulated time)")
-    figure.update_yaxes(type="log", title="regret of the incumbent, mean over tasks and seeds")
-    figure.update_layout(title=summary.problem, template="plotly_white", width=_SIZE[0], height=_SIZE[1])
+        figure.add_scatter(
+            x=costs, y=mean, mode="lines", name=entry.title.replace("*", ""), line_color=colour, **common
+        )
+    figure.update_xaxes(type="log", dtick=1, title="full trainings of a random configuration (simulated time)")
+    figure.update_yaxes(type="log", dtick=1, title="regret of the incumbent, mean over tasks and seeds")
+    legend = {"orientation": "h", "y": -0.12}
+    figure.update_layout(title=summary.problem, template="plotly_white", width=_SIZE[0], height=_SIZE[1], legend=legend)
     return figure
 
 

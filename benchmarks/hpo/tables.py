@@ -50,16 +50,24 @@ def _times(speed_ups: Sequence[float]) -> str:
 
 
 def _regret(value: Interval) -> str:
+    if math.isnan(value.mean):
+        return ""
     return f"{100 * value.mean:.2f} [{100 * value.low:.2f}, {100 * value.high:.2f}]"
 
 
 def _notes(summary: Summary) -> list[str]:
     notes = [
-        f"- {label}: reaches one worker's regret at {summary.budgets[-1]:g} in 1/{times:.3g} of its simulated time "
-        f"(median over tasks); workers train {_share(summary, label)} of the time."
+        f"- {label}: one worker's regret at {summary.budgets[-1]:g} is {_reached(times)}; "
+        f"workers train {_share(summary, label)} of the time."
         for label, times in summary.parallel.items()
     ]
     return notes + [f"- {entry.label}: {_one_line(entry.reason)}" for entry in summary.entries if entry.reason]
+
+
+def _reached(times: float) -> str:
+    if times == 0:
+        return "not reached within the limit on half of the tasks"
+    return f"reached in 1/{times:.3g} of its simulated time (median over tasks)"
 
 
 def _share(summary: Summary, label: str) -> str:

@@ -270,6 +270,9 @@ def test_a_summary_has_the_numbers_of_its_rows() -> None:
         row("bohb", "a", 0, 0.1),
     ]
     rows.append(row("bohb", "a", 0, 0.0, workers=8))
+    (later,) = summarise(rows, [5, 20])
+    assert [math.isnan(interval.mean) for interval in later.entries[0].regrets] == [False, True]  # runs end at 10
+    assert math.isnan(later.entries[0].ranks[0])
     (summary,) = summarise(rows, [1, 5])
     entries: dict[str, Entry] = {entry.label: entry for entry in summary.entries}
     assert list(entries) == ["random", "bohb", "bohb x8"]
