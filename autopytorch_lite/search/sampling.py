@@ -34,12 +34,14 @@ class ConfigurationSampler:
     Attributes:
         codec: configuration <-> vector of this space.
         n_configurations: number of configurations in the space; None if it is infinite or too large to be listed.
+        is_unconditional: whether every hyperparameter is always active.
     """
 
     def __init__(self, space: ConfigurationSpace):
         self.codec = VectorCodec(space)
         self._space = space
         self._has_forbidden = bool(space.forbidden_clauses)
+        self.is_unconditional = not space.conditions
         self._listed = self._list()
         self.n_configurations = None if self._listed is None else len(self._listed)
 

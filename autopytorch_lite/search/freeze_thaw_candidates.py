@@ -1,0 +1,261 @@
+"""Whom `FreezeThaw` may propose, and who is worth it: random candidates, those of the prior, those begun, neighbours."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from autopytorch_lite.history.trial import Finished, Line, Proposed, Status
+from autopytorch_lite.search.acquisition import log_expected_improvement
+from autopytorch_lite.search.freeze_thaw_model import Forecast, LossModel
+from autopytorch_lite.search.gaussian_process import Geometry
+from autopytorch_lite.search.ledger import Ledger
+from autopytorch_lite.search.sampling import ConfigurationSampler
+from autopytorch_lite.search.task_prior import TaskPrior
+from autopytorch_lite.types import Array, Config, FloatArray
+
+_N_STARTS = 5
+_N_ROUNDS = 3
+_STEPS = (0.01, 0.2)
+"""Range of the standard deviation of a neighbour's distance, in units of the axis."""
+_SHRINK = 0.6
+_CHANGED = 0.5
+"""Share of the dimensions in which a neighbour differs."""
+_RECHOSEN = 0.15
+"""Share of the categorical ones among these that take another value."""
+_POOL_STREAM = 1
+"""Sets the generator of the random candidates apart from those of the proposals."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How proposals are chosen; see `FreezeThaw`."""
+
+    n_candidates: int
+    n_local: int
+    cost_exponent: float
+    continuation_bonus: float
+
+    def __post_init__(self) -> None:
+        rules = {
+            "n_candidates must be at least 1": (self.n_candidates >= 1, self.n_candidates),
+            "n_local must be at least 0": (self.n_local >= 0, self.n_local),
+            "cost_exponent must be at least 0": (self.cost_exponent >= 0, self.cost_exponent),
+            "continuation_bonus must be at least 0": (self.continuation_bonus >= 0, self.continuation_bonus),
+        }
+        for rule, (holds, value) in rules.items():
+            if not holds:
+                raise ValueError(f"{rule}, got {value!r}.")
+
+
+class Candidates:
+    """Configurations that may be begun or continued, and the model that compares them.
+
+    Args:
+        sampler: of the space.
+        geometry: of the space.
+        budgets: the rungs, epochs, ascending.
+        prior: what other tasks say; None: nothing.
+        options: how proposals are chosen.
+        seed: of the random candidates.
+    """
+
+    def __init__(
+        self,
+        sampler: ConfigurationSampler,
+        geometry: Geometry,
+        budgets: tuple[int, ...],
+        prior: TaskPrior | None,
+        options: Options,
+        seed: int,
+    ):
+        self._sampler = sampler
+        self._budgets = budgets
+        self._options = options
+        self._model = LossModel(geometry, budgets, prior)
+        self._is_plain = sampler.is_unconditional and not (sampler.codec.n_choices > 0).any()
+        self._vectors = np.zeros((0, sampler.codec.n_dims))
+        self._column_of: dict[frozenset[tuple[str, object]], int] = {}
+        self._taken: list[bool] = []
+        self._observed: dict[tuple[int, int], float] = {}  # (column, rung) -> score
+        self._trained: dict[int, int] = {}  # column -> epochs of its last trial
+        random = np.random.default_rng([seed, _POOL_STREAM])
+        configs = [sampler.codec.decode(vector) for vector in ([] if prior is None else prior.vectors)]
+        configs += [sampler.sample(random, self._knows) for _ in range(options.n_candidates)]
+        self._add([config for config in configs if sampler.allows(config)], taken=False)
+
+    def read(self, line: Line, ledger: Ledger) -> None:
+        """Take in a line that the ledger has."""
+        if isinstance(line, Proposed):
+            self._take(line.proposal.config)
+        elif line.status is not Status.CANCELLED:
+            self._observe(self._column(ledger.configs[line.key.config_id]), line)
+
+    def choose(
+        self, rng: np.random.Generator, ledger: Ledger, alive: Mapping[int, int], *, can_grow: bool
+    ) -> int | Config:
+        """The config_id to continue, or the configuration to begin.
+
+        Args:
+            rng: for the neighbours.
+            ledger: what was proposed.
+            alive: highest rung finished, by config_id, of those that may be continued.
+            can_grow: whether there are configurations that were never proposed.
+        """
+        pending = [
+            (self._column(proposal.config), self._rung_of(proposal.budget)) for proposal in ledger.open_proposals()
+        ]
+        forecast = self._model.forecast(pending)
+        best = self._score_to_beat(forecast)
+        continued = {self._column(ledger.configs[config_id]): config_id for config_id in alive}
+        rungs = np.full(len(self._vectors), -1)
+        for column, config_id in continued.items():
+            rungs[column] = alive[config_id]
+        scores = self._worth(forecast, best, self._model.log_rates(), rungs)
+        is_open = ~np.array(self._taken) if can_grow else np.zeros(len(scores), dtype=bool)
+        is_open[list(continued)] = True
+        scores[~is_open] = -np.inf
+        ranked = np.argsort(-scores, kind="stable")[: int(is_open.sum())]
+        neighbours = self._neighbours(rng, ranked, scores, rungs, best, pending) if can_grow else iter(())
+        return self._first_allowed(ranked, scores, continued, neighbours, ledger, rng)
+
+    def _first_allowed(
+        self,
+        ranked: Array,
+        scores: FloatArray,
+        continued: Mapping[int, int],
+        neighbours: Iterator[tuple[float, Config]],
+        ledger: Ledger,
+        rng: np.random.Generator,
+    ) -> int | Config:
+        """The best of the columns and the neighbours that is new and not forbidden."""
+        top = scores[ranked[0]] if len(ranked) else -np.inf
+        for score, config in neighbours:
+            if score <= top:
+                break
+            if not ledger.knows(config) and self._sampler.allows(config):
+                return config
+        if len(ranked):
+            column = int(ranked[0])
+            return continued[column] if column in continued else self._config(column)
+        return self._sampler.sample(rng, ledger.knows)
+
+    def _neighbours(
+        self,
+        rng: np.random.Generator,
+        ranked: Array,
+        scores: FloatArray,
+        rungs: Array,
+        best: float,
+        pending: list[tuple[int, int]],
+    ) -> Iterator[tuple[float, Config]]:
+        """Worth and configuration of what a few rounds of local search find, best first."""
+        if not self._model.n_observations or not self._options.n_local:
+            return
+        starts = ranked[:_N_STARTS].tolist()
+        finals = [column for (column, rung) in self._observed if rung == len(self._budgets) - 1]
+        if finals:
+            starts.append(max(finals, key=lambda column: self._observed[column, len(self._budgets) - 1]))
+        vectors = self._vectors[starts]
+        bonus = self._options.continuation_bonus * (rungs[starts] + 1)
+        worth = np.where(np.array(self._taken)[starts] & (rungs[starts] < 0), -np.inf, scores[starts] - bonus)
+        improved = np.zeros(len(starts), dtype=bool)
+        per_start = max(self._options.n_local // (_N_ROUNDS * len(starts)), 1)
+        largest = _STEPS[1]
+        for _ in range(_N_ROUNDS):
+            tried = self._perturb(rng, np.repeat(vectors, per_start, axis=0), largest)
+            forecast, log_rates = self._model.forecast_vectors(tried, pending)
+            tried_worth = self._worth(forecast, best, log_rates, np.full(len(tried), -1)).reshape(-1, per_start)
+            winners = tried_worth.argmax(axis=1)
+            values = tried_worth[np.arange(len(starts)), winners]
+            better = values > worth
+            vectors[better] = tried.reshape(len(starts), per_start, -1)[np.arange(len(starts)), winners][better]
+            worth = np.where(better, values, worth)
+            improved |= better
+            largest *= _SHRINK
+        for start in np.argsort(-worth, kind="stable"):
+            if improved[start]:
+                yield float(worth[start]), self._sampler.codec.decode(vectors[start])
+
+    def _perturb(self, rng: np.random.Generator, vectors: FloatArray, largest: float) -> FloatArray:
+        """Neighbours of vectors, float64, shape (m, n_dims), as points of the space unless it is plain."""
+        shape = vectors.shape
+        steps = np.exp(rng.uniform(math.log(_STEPS[0]), math.log(largest), (shape[0], 1)))
+        moved = vectors + steps * rng.standard_normal(shape) * (rng.random(shape) < _CHANGED)
+        if self._is_plain:
+            return np.asarray(np.clip(moved, 0, 1))
+        codec = self._sampler.codec
+        n_choices = codec.n_choices
+        fresh = rng.random(shape)
+        fresh = np.where(n_choices > 0, np.floor(fresh * n_choices), fresh)
+        rechosen = np.where(rng.random(shape) < _CHANGED * _RECHOSEN, fresh, vectors)
+        moved = np.where(n_choices > 0, rechosen, np.clip(moved, 0, 1))
+        moved = np.where(np.isnan(moved), fresh, moved)
+        return codec.encode_many(codec.decode(vector) for vector in moved)
+
+    def _worth(self, forecast: Forecast, best: float, log_rates: FloatArray, rungs: Array) -> FloatArray:
+        """Log of the expected improvement per cost still to be spent, with the bonus of those begun, shape (m,)."""
+        epochs_done = np.array([0, *self._budgets])[rungs + 1]
+        log_cost = log_rates + np.log(np.maximum(self._budgets[-1] - epochs_done, 1e-9))
+        gain = log_expected_improvement(forecast.means, forecast.deviations, best)
+        return np.asarray(
+            gain - self._options.cost_exponent * log_cost + self._options.continuation_bonus * (rungs + 1)
+        )
+
+    def _score_to_beat(self, forecast: Forecast) -> float:
+        """The best expected score of a configuration evaluated at the largest budget; before there is one, of any."""
+        last = len(self._budgets) - 1
+        finals = [column for (column, rung), score in self._observed.items() if rung == last and np.isfinite(score)]
+        columns = finals or sorted({column for column, _ in self._observed})
+        return float(forecast.means[columns].max() if columns else forecast.means.max())
+
+    def _observe(self, column: int, line: Finished) -> None:
+        if not line.ok and line.status is not Status.STOPPED:
+            self._note(column, self._rung_of(line.key.budget), math.nan)
+            return
+        last = self._rung_of(line.key.budget) if line.ok else len(self._budgets) - 1
+        for rung, budget in enumerate(self._budgets[: last + 1]):
+            if line.ok and rung == last and line.loss is not None:
+                self._note(column, rung, -line.loss)
+            elif budget <= len(line.curve):
+                self._note(column, rung, -line.curve[budget - 1])
+        n_epochs = line.key.budget - self._trained.get(column, 0)
+        if line.ok and line.seconds > 0 and n_epochs > 0:
+            self._model.observe_rate(column, line.seconds / n_epochs)
+        self._trained[column] = line.key.budget
+
+    def _note(self, column: int, rung: int, score: float) -> None:
+        """Take in the score of a column at a rung unless it is known."""
+        if (column, rung) not in self._observed:
+            self._observed[column, rung] = score
+            self._model.observe(column, rung, score if math.isfinite(score) else math.nan)
+
+    def _rung_of(self, budget: int) -> int:
+        """The highest rung that a budget reaches; the lowest if it reaches none."""
+        return max(int(np.searchsorted(self._budgets, budget, side="right")) - 1, 0)
+
+    def _take(self, config: Config) -> None:
+        if not self._knows(config):
+            self._add([config], taken=True)
+        self._taken[self._column(config)] = True
+
+    def _add(self, configs: list[Config], *, taken: bool) -> None:
+        new = {frozenset(config.items()): config for config in configs if not self._knows(config)}
+        vectors = self._sampler.codec.encode_many(new.values())
+        for identity in new:
+            self._column_of[identity] = len(self._column_of)
+        self._taken += [taken] * len(new)
+        self._vectors = np.concatenate([self._vectors, vectors])
+        self._model.add(vectors)
+
+    def _knows(self, config: Config) -> bool:
+        return frozenset(config.items()) in self._column_of
+
+    def _column(self, config: Config) -> int:
+        return self._column_of[frozenset(config.items())]
+
+    def _config(self, column: int) -> Config:
+        return self._sampler.codec.decode(self._vectors[column])

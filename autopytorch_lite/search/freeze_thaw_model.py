@@ -1,0 +1,237 @@
+"""The model of `FreezeThaw`: what is known of configurations at all rungs, and what to expect at the last."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from autopytorch_lite.search.gaussian_process import Geometry, Items, KernelBelief, Posterior, fit_scale
+from autopytorch_lite.search.task_prior import Expectation, TaskPrior, typical_kernel
+from autopytorch_lite.types import FloatArray, IntArray
+
+MAX_OBSERVATIONS = 400
+"""A model of more observations keeps the most informative ones."""
+_N_FOR_KERNEL = 160
+_REFIT_GROWTH = 1.3
+_FIRST_FIT = 10
+_FIRST_FIT_WITH_PRIOR = 40
+_N_PSEUDO = 1.0
+_RATE_RIDGE = 1.0
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A score (a loss with the sign changed) of a column at a rung; NaN: the trial failed."""
+
+    column: int
+    rung: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What to expect at the last rung.
+
+    Attributes:
+        means: float64, shape (m,): expected scores.
+        deviations: float64, shape (m,): their standard deviations.
+    """
+
+    means: FloatArray
+    deviations: FloatArray
+
+
+class LossModel:
+    """A Gaussian process over (configuration, rung), with columns whose forecasts are kept up to date.
+
+    A column is a configuration that was or may be proposed. All methods that change anything are called in the order
+    of the history, so that a restored model is equal to the last digit.
+
+    Args:
+        geometry: of the space.
+        budgets: the rungs, epochs, ascending.
+        prior: what other tasks say; None: nothing.
+    """
+
+    def __init__(self, geometry: Geometry, budgets: tuple[int, ...], prior: TaskPrior | None):
+        self._geometry = geometry
+        self._n_rungs = len(budgets)
+        self._prior = prior
+        lengthscales = None if prior is None else prior.lengthscales
+        self._belief = KernelBelief(typical_kernel(geometry, self._n_rungs, lengthscales))
+        self._kernel = self._belief.typical
+        self._points = np.zeros((0, len(geometry.dim_of)))
+        self._expected = self._expect(np.zeros((0, geometry.n_dims)))
+        self._observations: list[Observation] = []
+        self._used: list[Observation] = []
+        self._next_fit = _FIRST_FIT if prior is None else _FIRST_FIT_WITH_PRIOR
+        self._rates = _RateModel(geometry)
+        self._posterior = Posterior(self._kernel, self._no_items(), self._no_items())
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns."""
+        return len(self._points)
+
+    @property
+    def n_observations(self) -> int:
+        """Number of observations, failures included."""
+        return len(self._observations)
+
+    def add(self, vectors: FloatArray) -> None:
+        """Add columns, given as vectors, float64, shape (m, n_dims), NaN where inactive."""
+        expected = self._expect(vectors)
+        points = self._geometry.points(vectors)
+        self._points = np.concatenate([self._points, points])
+        self._expected = Expectation(
+            np.concatenate([self._expected.means, expected.means]),
+            np.concatenate([self._expected.loadings, expected.loadings]),
+            np.concatenate([self._expected.log_rates, expected.log_rates]),
+        )
+        self._posterior.add_columns(self._items_of(points, expected, self._n_rungs - 1))
+
+    def observe(self, column: int, rung: int, score: float) -> None:
+        """Take in a score, NaN for a failure."""
+        observation = Observation(column, rung, score)
+        self._observations.append(observation)
+        self._used.append(observation)
+        if len(self._observations) >= self._next_fit:
+            self._fit()
+            self._next_fit = math.ceil(len(self._observations) * _REFIT_GROWTH)
+        else:
+            self._posterior.observe(self._items([observation]))
+
+    def observe_rate(self, column: int, seconds_per_epoch: float) -> None:
+        """Take in how long a column's epochs take."""
+        self._rates.observe(self._points[column], math.log(seconds_per_epoch) - self._expected.log_rates[column])
+
+    def forecast(self, pending: list[tuple[int, int]]) -> Forecast:
+        """What to expect of the columns.
+
+        Args:
+            pending: (column, rung) of running evaluations; their outcome makes the rest more certain, though unknown.
+        """
+        return self._forecast(self._expected.means[:, -1], self._posterior.column_projections(), None, pending)
+
+    def forecast_vectors(self, vectors: FloatArray, pending: list[tuple[int, int]]) -> tuple[Forecast, FloatArray]:
+        """What to expect of configurations that are no columns, and the log of their seconds per epoch."""
+        expected, points = self._expect(vectors), self._geometry.points(vectors)
+        items = self._items_of(points, expected, self._n_rungs - 1)
+        forecast = self._forecast(items.means, self._posterior.project(items), items, pending)
+        return forecast, self._rates.predict(points) + expected.log_rates
+
+    def log_rates(self) -> FloatArray:
+        """Log of the seconds per epoch to expect of the columns, up to a constant, shape (n_columns,)."""
+        return self._rates.predict(self._points) + self._expected.log_rates
+
+    def _forecast(
+        self, means: FloatArray, projections: FloatArray, items: Items | None, pending: list[tuple[int, int]]
+    ) -> Forecast:
+        kernel = self._kernel
+        variances = self._posterior.column_variances() if items is None else kernel.variances(items)
+        scores, n_pseudo, typical = self._scores()
+        if not len(scores):
+            return Forecast(means, np.sqrt(variances - kernel.level))
+        centre = scores.mean()
+        whitened = self._posterior.whiten(np.column_stack([scores - centre, self._posterior.observed.means]))
+        scale = fit_scale(whitened, n_pseudo, typical).value
+        residuals = whitened[:, 0] - scale * whitened[:, 1]
+        remaining = variances - (projections**2).sum(axis=0)
+        if pending:
+            asked = self._items([Observation(column, rung, math.nan) for column, rung in pending])
+            remaining = remaining - self._posterior.reductions(projections, asked, items)
+        deviations = scale * np.sqrt(np.maximum(remaining, 1e-10))
+        return Forecast(centre + scale * means + residuals @ projections, deviations)
+
+    def _scores(self) -> tuple[FloatArray, float, float]:
+        """Scores of the observations in use, failures as bad ones, and what scale to expect of them."""
+        scores = np.array([observation.score for observation in self._used])
+        fine = scores[np.isfinite(scores)]
+        spread = float(fine.std()) if len(fine) > 1 else 0.0
+        worst = float(fine.min()) if len(fine) else 0.0
+        scores = np.where(np.isfinite(scores), scores, worst - spread / 2)
+        if self._prior is not None:
+            return scores, _N_PSEUDO, self._prior.typical_scale
+        return scores, _N_PSEUDO, spread or 1.0
+
+    def _fit(self) -> None:
+        """Choose the observations to use and the kernel anew."""
+        self._used = _most_informative(self._observations, MAX_OBSERVATIONS)
+        scores, n_pseudo, typical = self._scores()
+        some = _spread_out(len(self._used), _N_FOR_KERNEL)
+        self._kernel = self._belief.fit(
+            self._items([self._used[i] for i in some]),
+            scores[some] - scores.mean(),
+            self._kernel,
+            n_pseudo=n_pseudo,
+            typical_scale=typical,
+        )
+        columns = self._items_of(self._points, self._expected, self._n_rungs - 1)
+        self._posterior = Posterior(self._kernel, self._items(self._used), columns)
+
+    def _expect(self, vectors: FloatArray) -> Expectation:
+        if self._prior is not None:
+            return self._prior.expect(vectors)
+        n = len(vectors)
+        return Expectation(np.zeros((n, self._n_rungs)), np.zeros((n, self._n_rungs, 0)), np.zeros(n))
+
+    def _items(self, observations: list[Observation]) -> Items:
+        columns = np.array([observation.column for observation in observations], dtype=np.int64)
+        rungs = np.array([observation.rung for observation in observations], dtype=np.int64)
+        expected = self._expected
+        return Items(self._points[columns], rungs, expected.means[columns, rungs], expected.loadings[columns, rungs])
+
+    def _items_of(self, points: FloatArray, expected: Expectation, rung: int) -> Items:
+        rungs = np.full(len(points), rung, dtype=np.int64)
+        return Items(points, rungs, expected.means[:, rung], expected.loadings[:, rung])
+
+    def _no_items(self) -> Items:
+        return self._items([])
+
+
+def _most_informative(observations: list[Observation], n: int) -> list[Observation]:
+    """At most n observations: the best half at high rungs, the rest the latest; in the order observed."""
+    if len(observations) <= n:
+        return list(observations)
+    ranked = sorted(
+        range(len(observations)),
+        key=lambda i: (-observations[i].rung, -np.nan_to_num(observations[i].score, nan=-np.inf), i),
+    )
+    chosen = set(ranked[: n // 2])
+    latest = (i for i in reversed(range(len(observations))) if i not in chosen)
+    chosen.update([i for i, _ in zip(latest, range(n - len(chosen)), strict=False)])
+    return [observations[i] for i in sorted(chosen)]
+
+
+def _spread_out(n: int, n_chosen: int) -> IntArray:
+    """At most n_chosen indices below n, evenly spread, the last included."""
+    return np.unique(np.linspace(0, n - 1, min(n, n_chosen)).round().astype(np.int64))
+
+
+class _RateModel:
+    """Ridge regression of log seconds per epoch on coordinates and their squares."""
+
+    def __init__(self, geometry: Geometry):
+        n_features = 1 + 2 * len(geometry.dim_of)
+        self._moments = np.eye(n_features) * _RATE_RIDGE
+        self._moments[0, 0] = 1e-6
+        self._products = np.zeros(n_features)
+        self._weights: FloatArray | None = np.zeros(n_features)
+
+    def observe(self, point: FloatArray, log_rate: float) -> None:
+        features = self._features(point[None])[0]
+        self._moments += np.outer(features, features)
+        self._products += log_rate * features
+        self._weights = None
+
+    def predict(self, points: FloatArray) -> FloatArray:
+        if self._weights is None:
+            self._weights = np.linalg.solve(self._moments, self._products)
+        return self._features(points) @ self._weights
+
+    @staticmethod
+    def _features(points: FloatArray) -> FloatArray:
+        return np.concatenate([np.ones((len(points), 1)), points, points**2], axis=1)
+
