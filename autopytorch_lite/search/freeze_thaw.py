@@ -1,11 +1,13 @@
-"""The searcher we recommend: one model of all rungs decides, training by training, whom to begin and whom to continue."""
+"""The searcher to begin with: one model of all rungs decides, training by training, whom to begin and to continue."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import cache
 
 from ConfigSpace import ConfigurationSpace
+from threadpoolctl import ThreadpoolController
 
 from autopytorch_lite.errors import SpaceError, UnknownNameError
 from autopytorch_lite.history.trial import (
@@ -31,6 +33,11 @@ from autopytorch_lite.types import Config
 
 _MAX_ALIVE = 200
 """So many configurations may be continued at most; the least promising ones are given up, and their checkpoints."""
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 class FreezeThaw:
@@ -77,12 +84,12 @@ class FreezeThaw:
         baseline: Sequence[Config] = (),
         seed: int = 0,
         n_candidates: int = 300,
-        n_local: int = 150,
-        cost_exponent: float = 0.7,
-        continuation_bonus: float = 0.3,
+        n_local: int = 200,
+        cost_exponent: float = 0.3,
+        continuation_bonus: float = 1.2,
     ):
         self.space = space
-        self._options = Options(n_candidates, n_local, cost_exponent, continuation_bonus)
+        self._options = Options(eta, n_candidates, n_local, cost_exponent, continuation_bonus)
         self._budgets = rungs(min_budget, max_budget, eta)
         self._sampler = ConfigurationSampler(space)
         self._baseline = Portfolio(baseline, self._sampler, "Baseline")
@@ -90,10 +97,8 @@ class FreezeThaw:
         self._seed = seed
         self._ledger = Ledger()
         self._geometry = Geometry(self._sampler.codec.n_choices)
-        self._prior = (
-            None if prior is None else TaskPrior(prior, self._sampler.codec, self._geometry, self._budgets)
-        )
-        self.settings = self._identity(eta)
+        self._prior = None if prior is None else TaskPrior(prior, self._sampler.codec, self._geometry, self._budgets)
+        self.settings = self._identity()
         self._candidates: Candidates | None = None
         self._unread: list[Line] = []
         self._alive: dict[int, int] = {}  # config_id -> highest rung finished, of those that may be continued
@@ -140,10 +145,9 @@ class FreezeThaw:
                 keys.add(TrialKey(proposal.config_id, proposal.resume_from))
         return keys
 
-    def _identity(self, eta: float) -> dict[str, object]:
+    def _identity(self) -> dict[str, object]:
         settings: dict[str, object] = {
             "budgets": list(self._budgets),
-            "eta": eta,
             **asdict(self._options),
             "seed": self._seed,
             "portfolio": [dict(entry) for entry in self._portfolio.entries],
@@ -190,7 +194,8 @@ class FreezeThaw:
 
     def _choose(self) -> Proposal:
         rng = search_rng(self._seed, self._ledger.n_proposed)
-        choice = self._up_to_date().choose(rng, self._ledger, self._alive, can_grow=self._can_grow)
+        with _blas().limit(limits=1):  # the matrices are small, and other cores have trainings to do
+            choice = self._up_to_date().choose(rng, self._ledger, self._alive, can_grow=self._can_grow)
         if isinstance(choice, int):
             rung = self._alive[choice] + 1
             config, origin = dict(self._ledger.configs[choice]), self._ledger.origins[choice]

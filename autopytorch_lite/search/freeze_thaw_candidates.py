@@ -1,9 +1,9 @@
-"""Whom `FreezeThaw` may propose, and who is worth it: random candidates, those of the prior, those begun, neighbours."""
+"""Whom `FreezeThaw` may propose, and who is worth it: random ones, those of the prior, those begun, neighbours."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +34,7 @@ _POOL_STREAM = 1
 class Options:
     """How proposals are chosen; see `FreezeThaw`."""
 
+    eta: float
     n_candidates: int
     n_local: int
     cost_exponent: float
@@ -81,6 +82,7 @@ class Candidates:
         self._column_of: dict[frozenset[tuple[str, object]], int] = {}
         self._taken: list[bool] = []
         self._observed: dict[tuple[int, int], float] = {}  # (column, rung) -> score
+        self._n_begun = [0] * len(budgets)  # trials proposed, by rung
         self._trained: dict[int, int] = {}  # column -> epochs of its last trial
         random = np.random.default_rng([seed, _POOL_STREAM])
         configs = [sampler.codec.decode(vector) for vector in ([] if prior is None else prior.vectors)]
@@ -91,6 +93,7 @@ class Candidates:
         """Take in a line that the ledger has."""
         if isinstance(line, Proposed):
             self._take(line.proposal.config)
+            self._n_begun[self._rung_of(line.proposal.budget)] += 1
         elif line.status is not Status.CANCELLED:
             self._observe(self._column(ledger.configs[line.key.config_id]), line)
 
@@ -117,10 +120,27 @@ class Candidates:
         scores = self._worth(forecast, best, self._model.log_rates(), rungs)
         is_open = ~np.array(self._taken) if can_grow else np.zeros(len(scores), dtype=bool)
         is_open[list(continued)] = True
+        overdue = self._overdue_rung(alive.values())
+        if overdue is not None:
+            is_open &= rungs == overdue
+            can_grow = False
         scores[~is_open] = -np.inf
         ranked = np.argsort(-scores, kind="stable")[: int(is_open.sum())]
         neighbours = self._neighbours(rng, ranked, scores, rungs, best, pending) if can_grow else iter(())
         return self._first_allowed(ranked, scores, continued, neighbours, ledger, rng)
+
+    def _overdue_rung(self, waiting: Iterable[int]) -> int | None:
+        """The rung from which somebody has to go on now, so that rungs stay in the proportions of successive halving.
+
+        The model may promote more than one in eta, never less: cheap trainings would else be preferred forever where
+        it expects a little of each.
+        """
+        present = set(waiting)
+        for rung in reversed(range(len(self._budgets) - 1)):
+            is_due = self._n_begun[rung] >= self._options.eta * (self._n_begun[rung + 1] + 1)
+            if is_due and rung in present:
+                return rung
+        return None
 
     def _first_allowed(
         self,

@@ -14,9 +14,8 @@ from autopytorch_lite.types import FloatArray, IntArray
 MAX_OBSERVATIONS = 400
 """A model of more observations keeps the most informative ones."""
 _N_FOR_KERNEL = 160
-_REFIT_GROWTH = 1.3
-_FIRST_FIT = 10
-_FIRST_FIT_WITH_PRIOR = 40
+_FIRST_FIT = 6
+_REFIT_GROWTH = 1.15
 _N_PSEUDO = 1.0
 _RATE_RIDGE = 1.0
 
@@ -66,7 +65,7 @@ class LossModel:
         self._expected = self._expect(np.zeros((0, geometry.n_dims)))
         self._observations: list[Observation] = []
         self._used: list[Observation] = []
-        self._next_fit = _FIRST_FIT if prior is None else _FIRST_FIT_WITH_PRIOR
+        self._next_fit = _FIRST_FIT
         self._rates = _RateModel(geometry)
         self._posterior = Posterior(self._kernel, self._no_items(), self._no_items())
 
@@ -154,6 +153,9 @@ class LossModel:
         scores = np.where(np.isfinite(scores), scores, worst - spread / 2)
         if self._prior is not None:
             return scores, _N_PSEUDO, self._prior.typical_scale
+        if len(fine) > 2:
+            scores = _compressed(scores, fine)
+            spread = float(scores.std())
         return scores, _N_PSEUDO, spread or 1.0
 
     def _fit(self) -> None:
@@ -189,6 +191,13 @@ class LossModel:
 
     def _no_items(self) -> Items:
         return self._items([])
+
+
+def _compressed(scores: FloatArray, fine: FloatArray) -> FloatArray:
+    """Scores whose bad tail is drawn in: logarithmic below the median, in units of the distance from it to the best."""
+    middle = float(np.median(fine))
+    unit = max(float(fine.max()) - middle, 1e-12)
+    return np.where(scores < middle, middle - unit * np.log1p(np.maximum(middle - scores, 0.0) / unit), scores)
 
 
 def _most_informative(observations: list[Observation], n: int) -> list[Observation]:
@@ -234,4 +243,3 @@ class _RateModel:
     @staticmethod
     def _features(points: FloatArray) -> FloatArray:
         return np.concatenate([np.ones((len(points), 1)), points, points**2], axis=1)
-

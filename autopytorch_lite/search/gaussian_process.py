@@ -5,8 +5,8 @@ a smooth function of the configuration; a rough one; for each rung a smooth func
 and a weighted sum of known functions, the loadings, for example what other tasks have shown. Exact inference by
 Cholesky factors that grow a row at a time.
 
-Sources: Rasmussen and Williams (2006), "Gaussian Processes for Machine Learning", algorithms 2.1 and 5.1; Swersky, Snoek,
-Adams (2014), "Freeze-Thaw Bayesian Optimization", for one process over configurations and time.
+Sources: Rasmussen and Williams (2006), "Gaussian Processes for Machine Learning", algorithms 2.1 and 5.1; Swersky,
+Snoek, Adams (2014), "Freeze-Thaw Bayesian Optimization", for one process over configurations and time.
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ def fit_scale(whitened: FloatArray, n_pseudo: float, typical: float) -> Scale:
     product = observed @ means
     value = (np.sqrt(product**2 + 4 * n * square) - product) / (2 * n)
     misfit = square / value**2 - 2 * product / value + means @ means
-    return Scale(value, -n * np.log(value) - misfit / 2)
+    return Scale(float(value), float(-n * np.log(value) - misfit / 2))
 
 
 class Posterior:
@@ -214,7 +214,7 @@ class Posterior:
         covariances = kernel.between(observed, observed)
         covariances[np.diag_indices(n)] += kernel.noise + _JITTER
         self._factor = _Growing(np.linalg.cholesky(covariances) if n else np.zeros((0, 0)))
-        projections = np.zeros((0, m))
+        projections: FloatArray = np.zeros((0, m))
         if n:
             projections = _solve(self._factor.view(n, n), kernel.between(observed, columns))
         self._projections = _Growing(projections)
@@ -323,9 +323,7 @@ class KernelBelief:
     lengthscale_spread: float = 0.7
     variance_spread: float = 1.0
 
-    def fit(
-        self, items: Items, values: FloatArray, start: Kernel, *, n_pseudo: float, typical_scale: float
-    ) -> Kernel:
+    def fit(self, items: Items, values: FloatArray, start: Kernel, *, n_pseudo: float, typical_scale: float) -> Kernel:
         """The most likely kernel given observations: a dozen steps of L-BFGS-B from `start`.
 
         Args:
@@ -350,9 +348,7 @@ class KernelBelief:
 def _pack(kernel: Kernel) -> FloatArray:
     """Logarithms of lengthscales, smooth, rough, noise, weights, gaps."""
     return np.log(
-        np.concatenate(
-            [kernel.lengthscales, [kernel.smooth, kernel.rough, kernel.noise, kernel.weights], kernel.gaps]
-        )
+        np.concatenate([kernel.lengthscales, [kernel.smooth, kernel.rough, kernel.noise, kernel.weights], kernel.gaps])
     )
 
 
@@ -368,9 +364,7 @@ def _unpack(logs: FloatArray, like: Kernel) -> Kernel:
 class _Likelihood:
     """Negative log posterior density of packed hyperparameters, with its gradient."""
 
-    def __init__(
-        self, belief: KernelBelief, items: Items, values: FloatArray, n_pseudo: float, typical_scale: float
-    ):
+    def __init__(self, belief: KernelBelief, items: Items, values: FloatArray, n_pseudo: float, typical_scale: float):
         self._like = belief.typical
         self._centre = _pack(belief.typical)
         d = len(belief.typical.lengthscales)

@@ -1,10 +1,10 @@
-"""What other tasks say about a new one: their losses as functions of configuration and rung, between the known points.
+"""What other tasks say about a new one: their losses as functions of configuration and rung, between known points.
 
-The prior mean of the new task is the mean of the others, its prior covariance their sample covariance: the deviations of
-the single tasks from the mean are the loadings of the process in `gaussian_process`.
+The prior mean of the new task is the mean of the others, its prior covariance their sample covariance: the deviations
+of the single tasks from the mean are the loadings of the process in `gaussian_process`.
 
-Source of the idea: Swersky, Snoek, Adams (2013), "Multi-Task Bayesian Optimization", NeurIPS, with the sample covariance
-in place of a learned one, as in probabilistic matrix factorisation (Fusi, Sheth, Elibol 2018, NeurIPS).
+Source of the idea: Swersky, Snoek, Adams (2013), "Multi-Task Bayesian Optimization", NeurIPS, with the sample
+covariance in place of a learned one, as in probabilistic matrix factorisation (Fusi, Sheth, Elibol 2018, NeurIPS).
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from autopytorch_lite.types import Array, FloatArray
 _MAX_NODES = 1500
 _N_FOR_LENGTHSCALES = 240
 _NODE_NOISE = 1e-3
+_DOUBT = 0.7
+"""How much the mean over tasks may turn out to be worth more or less than it says, in units of the tasks' weights."""
 _MIN_PLAIN = 50
 """So many configurations that no task led to are enough to say what is typical of a task."""
 
@@ -34,9 +36,9 @@ class Expectation:
     """What other tasks say about configurations.
 
     Attributes:
-        means: float64, shape (m, n_rungs): mean score over tasks; scores are losses with the sign changed, standardised.
-        loadings: float64, shape (m, n_rungs, n_tasks): deviations of the tasks, such that their products are the
-            sample covariance.
+        means: float64, shape (m, n_rungs): mean over tasks of the scores: losses with the sign changed, standardised.
+        loadings: float64, shape (m, n_rungs, n_tasks + 1): deviations of the tasks, such that their products are the
+            sample covariance; and the mean itself, which may matter more or less here than elsewhere.
         log_rates: float64, shape (m,): log of the seconds per epoch, relative to other configurations.
     """
 
@@ -91,7 +93,8 @@ class TaskPrior:
         values = _kernel(points, self._nodes) @ self._coefficients
         tasks = values[:, :-1].reshape(len(vectors), self._n_rungs, self._n_tasks) + self._level.T[None]
         means = tasks.mean(axis=2)
-        return Expectation(means, (tasks - means[:, :, None]) / np.sqrt(self._n_tasks - 1), values[:, -1])
+        deviations = (tasks - means[:, :, None]) / np.sqrt(self._n_tasks - 1)
+        return Expectation(means, np.concatenate([deviations, _DOUBT * means[:, :, None]], axis=2), values[:, -1])
 
 
 def _encode(matrix: PerformanceMatrix, codec: VectorCodec) -> FloatArray:
@@ -118,10 +121,9 @@ def _scores(matrix: PerformanceMatrix, budgets: tuple[int, ...]) -> tuple[FloatA
     known = np.isfinite(losses).any(axis=2)
     worst = np.nanmax(losses, axis=(1, 2))[:, None, None]
     losses = np.where(known[:, :, None] & np.isnan(losses), worst, losses)
-    plain = np.array([not found for found in matrix.found_on])
-    plain = plain if plain.sum() >= _MIN_PLAIN else np.ones(len(plain), dtype=bool)
-    final = losses[:, plain, -1]
-    scale = np.maximum(np.nanstd(final, axis=1), 1e-12)
+    plain = [number for number, found in enumerate(matrix.found_on) if not found]
+    final: FloatArray = losses[:, plain, -1] if len(plain) >= _MIN_PLAIN else losses[:, :, -1]
+    scale: FloatArray = np.asarray(np.maximum(np.nanstd(final, axis=1), 1e-12))
     standardised = -(losses - np.nanmean(final, axis=1)[:, None, None]) / scale[:, None, None]
     return _at_rungs(standardised, matrix.budgets, budgets), float(np.median(scale))
 
@@ -183,9 +185,7 @@ def _fit_lengthscales(points: FloatArray, geometry: Geometry, outputs: FloatArra
         return _negative_log_posterior(logs, start, by_dim, targets)
 
     bounds = [(middle - 3, middle + 3) for middle in start]
-    found = minimize(
-        negative_log_posterior, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 15}
-    )
+    found = minimize(negative_log_posterior, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 15})
     return np.asarray(np.exp(found.x))
 
 
@@ -218,15 +218,15 @@ def typical_kernel(geometry: Geometry, n_rungs: int, lengthscales: Array | None 
     """
     informed = lengthscales is not None
     n_gaps = n_rungs - 1
-    shares = 0.5 ** np.arange(n_gaps)[::-1]
+    shares = 0.5 ** np.arange(n_gaps)
     return Kernel(
         lengthscales=np.asarray(lengthscales) if informed else np.full(geometry.n_dims, 0.3 * np.sqrt(geometry.n_dims)),
         smooth=0.25 if informed else 1.0,
-        rough=0.02 if informed else 0.05,
-        gaps=(0.1 if informed else 0.3) * shares[::-1],
-        shifts=(0.05 if informed else 2.0) * shares[::-1],
+        rough=0.02 if informed else 0.01,
+        gaps=(0.1 if informed else 0.3) * shares,
+        shifts=(0.05 if informed else 2.0) * shares,
         level=25.0,
         weights=0.5,
-        noise=1e-3,
+        noise=1e-3 if informed else 1e-4,
         dim_of=geometry.dim_of,
     )

@@ -9,7 +9,7 @@ from ConfigSpace import ConfigurationSpace
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autopytorch_lite.search import BOHB, Hyperband, RandomSearch
+from autopytorch_lite.search import BOHB, FreezeThaw, Hyperband, RandomSearch
 from autopytorch_lite.space.encode import VectorCodec
 from tests.contracts.check_searcher import (
     Event,
@@ -33,6 +33,7 @@ KINDS = {
     "asynchronous_limited": partial(Hyperband, min_budget=1, max_budget=9, schedule="asynchronous", max_brackets=3),
     "asynchronous_bohb": partial(BOHB, min_budget=1, max_budget=9, schedule="asynchronous", **EARLY_MODEL),
     "bohb": partial(BOHB, min_budget=1, max_budget=9, **EARLY_MODEL),
+    "freeze_thaw": partial(FreezeThaw, min_budget=1, max_budget=9, n_candidates=40, n_local=30),
     "bohb_eta_2": partial(BOHB, min_budget=10, max_budget=50, eta=2, **EARLY_MODEL),
 }
 SPACES = {"flat": flat_space, "tree": tree_space, "small": small_space}
