@@ -29,7 +29,7 @@ from autopytorch_lite.history.store import HistoryStore, RunDirectory, read_json
 from autopytorch_lite.history.trial import Line, TrialKey
 from autopytorch_lite.metrics import Metric
 from autopytorch_lite.pipeline.build import default_graph, load_learner
-from autopytorch_lite.search.bohb import BOHB
+from autopytorch_lite.search.freeze_thaw import FreezeThaw
 from autopytorch_lite.space.compile import compile as compile_space
 from autopytorch_lite.stopping import Stop, TrialStopping
 from autopytorch_lite.tuner import TuneResult, tune
@@ -37,9 +37,8 @@ from autopytorch_lite.types import Config
 
 VERSIONED = ("autopytorch-lite", "torch", "scikit-learn", "numpy", "pandas", "ConfigSpace", "skops")
 
-MIN_POINTS_IN_MODEL = 10
-"""Finished trials in each density before it is used. The rule of the paper, dimensions + 1, would ask for about 180
-trials of one budget in the default space, of whose dimensions a fifth are active at a time."""
+COST_EXPONENT = 0.3
+"""How much time counts in what is proposed, in runs that a time limit ends."""
 
 MIN_TRIAL_LIMIT_S = 30.0
 """One evaluation may take a quarter of the time limit, or so many seconds if that is more."""
@@ -60,6 +59,8 @@ class RunRequest:
         device: "cpu", "cuda" or "cuda:i".
         precision: "float32" or "bfloat16".
         seed: of everything random in the run.
+        is_time_aware: whether what is proposed depends on how long evaluations took. A run that a number of
+            evaluations ends is not, so that it can be repeated.
     """
 
     metric: str
@@ -72,6 +73,7 @@ class RunRequest:
     device: str
     precision: str
     seed: int
+    is_time_aware: bool
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RunRequest:
@@ -79,9 +81,9 @@ class RunRequest:
         return cls(**{**data, "portfolio": tuple(data["portfolio"])})
 
     def differences(self, other: RunRequest) -> list[str]:
-        """Names of the attributes in which two requests differ."""
+        """Names of the attributes in which two requests differ; limits are not among them, they may change."""
         mine, theirs = json.loads(json.dumps(asdict(self))), json.loads(json.dumps(asdict(other)))
-        return [name for name in mine if mine[name] != theirs[name]]
+        return [name for name in mine if mine[name] != theirs[name] and name != "is_time_aware"]
 
 
 @dataclass
@@ -187,14 +189,14 @@ class TableRun:
         """Search until a limit is reached, continuing what the directory holds; the ensemble is updated meanwhile."""
         self.directory.done.unlink(missing_ok=True)
         request = self.request
-        searcher = BOHB(
+        searcher = FreezeThaw(
             self.space(),
             min_budget=request.min_budget,
             max_budget=request.max_budget,
             eta=request.eta,
             portfolio=request.portfolio,
             seed=request.seed,
-            min_points_in_model=MIN_POINTS_IN_MODEL,
+            cost_exponent=COST_EXPONENT if request.is_time_aware else 0,
         )
         executor = ProcessExecutor(
             self._objective(n_threads),

@@ -86,6 +86,7 @@ def resolve_request(arguments: Mapping[str, Any], info: DatasetInfo) -> RunReque
         device=resolve_device(arguments["device"], info)[0],
         precision=_resolve_precision(arguments["precision"]),
         seed=resolve_seed(arguments["random_state"]),
+        is_time_aware=arguments["n_trials"] is None,
     )
 
 

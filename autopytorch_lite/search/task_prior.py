@@ -118,7 +118,7 @@ def _scores(matrix: PerformanceMatrix, budgets: tuple[int, ...]) -> tuple[FloatA
     A failure, NaN beside measured values, counts as the task's worst loss.
     """
     losses = np.asarray(matrix.losses, dtype=np.float64)
-    known = np.isfinite(losses).any(axis=2)
+    known: Array = np.isfinite(losses).any(axis=2)
     worst = np.nanmax(losses, axis=(1, 2))[:, None, None]
     losses = np.where(known[:, :, None] & np.isnan(losses), worst, losses)
     plain = [number for number, found in enumerate(matrix.found_on) if not found]
