@@ -115,12 +115,12 @@ def _fingerprint(matrix: PerformanceMatrix) -> str:
 def _scores(matrix: PerformanceMatrix, budgets: tuple[int, ...]) -> tuple[FloatArray, float]:
     """Standardised scores at the rungs, shape (t, n, n_rungs), NaN where nothing was measured at any budget.
 
-    A failure, NaN beside measured values, counts as the task's worst loss.
+    A failure, NaN beside measured values, counts as the task's worst loss at that budget.
     """
     losses = np.asarray(matrix.losses, dtype=np.float64)
-    known: Array = np.isfinite(losses).any(axis=2)
-    worst = np.nanmax(losses, axis=(1, 2))[:, None, None]
-    losses = np.where(known[:, :, None] & np.isnan(losses), worst, losses)
+    is_missing = np.isnan(losses)
+    has_failed = is_missing & ~is_missing.all(axis=2, keepdims=True)
+    losses = np.where(has_failed, np.nanmax(losses, axis=1, keepdims=True), losses)
     plain = [number for number, found in enumerate(matrix.found_on) if not found]
     final: FloatArray = losses[:, plain, -1] if len(plain) >= _MIN_PLAIN else losses[:, :, -1]
     scale: FloatArray = np.asarray(np.maximum(np.nanstd(final, axis=1), 1e-12))
