@@ -59,7 +59,8 @@ class FreezeThaw:
         seed: of everything random.
         n_candidates: random configurations to choose from.
         n_local: neighbours looked at for each proposal.
-        cost_exponent: 0 ignores time, 1 asks for improvement per second.
+        cost_exponent: 0 ignores time, 1 asks for improvement per second; None: 0.3 with a prior, which knows what takes
+            long, else 0. With 0, seconds change nothing and a search can be repeated.
         continuation_bonus: what each rung reached adds to the log of a configuration's expected improvement: prefers
             going on to beginning a near copy.
 
@@ -85,10 +86,12 @@ class FreezeThaw:
         seed: int = 0,
         n_candidates: int = 300,
         n_local: int = 200,
-        cost_exponent: float = 0.3,
-        continuation_bonus: float = 1.2,
+        cost_exponent: float | None = None,
+        continuation_bonus: float = 1.0,
     ):
         self.space = space
+        if cost_exponent is None:
+            cost_exponent = 0.0 if prior is None else 0.3
         self._options = Options(eta, n_candidates, n_local, cost_exponent, continuation_bonus)
         self._budgets = rungs(min_budget, max_budget, eta)
         self._sampler = ConfigurationSampler(space)
