@@ -72,6 +72,6 @@ def test_is_searched_saved_and_loaded(example, tmp_path):
     own = history[history["config:backbone:__choice__"] == NAME]
     assert len(own) == 3
     assert (own["status"] == "ok").all()
-    assert {"portfolio", "random"} <= set(own["origin"])
+    assert {"portfolio", "model"} <= set(own["origin"])
     clf.save(tmp_path / "model")
     assert np.allclose(load(tmp_path / "model").predict_proba(X), clf.predict_proba(X), atol=1e-6)
