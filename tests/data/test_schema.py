@@ -352,7 +352,7 @@ def mixed_frames(draw) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(mixed_frames())
 def test_any_frame_encodes_the_same_after_json_row_by_row_and_reordered(frame):
     try:
@@ -375,7 +375,7 @@ def test_any_frame_encodes_the_same_after_json_row_by_row_and_reordered(frame):
     np.testing.assert_array_equal(np.vstack([row.categorical for row in rows]), table.categorical)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(CELLS["mixed"])
 def test_a_code_names_the_level_of_its_cell(cells):
     series = pd.Series(cells, dtype=object)

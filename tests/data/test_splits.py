@@ -83,7 +83,7 @@ def test_the_seed_decides(resampling, grouped, make_y):
     assert rows(1) != rows(2)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(
     st.lists(st.integers(0, 12), min_size=4, max_size=60),
     st.sampled_from(["auto", 2, 3, 5, 0.1, 0.2, 0.5, 0.9]),
@@ -108,7 +108,7 @@ def test_rare_classes_are_on_both_sides_where_possible(labels, resampling, seed)
         assert (np.bincount(y[fold.train_idx], minlength=len(counts)) > 0).all()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(
     st.lists(st.tuples(st.integers(0, 2), st.integers(0, 9)), min_size=6, max_size=60),
     st.sampled_from(["auto", 2, 0.2, 0.5]),

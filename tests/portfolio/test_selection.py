@@ -52,7 +52,7 @@ def test_ties_go_to_the_lower_mean_and_then_to_the_lower_number() -> None:
     assert greedy_order(np.array([[0.0, 0.9, 0.2, 0.2]]), 4) == [0, 2, 3, 1]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 10_000))
 def test_greedy_reaches_its_guarantee_and_never_repeats(seed: int) -> None:
     regrets = np.random.default_rng(seed).random((4, 8)) ** 2
