@@ -204,7 +204,7 @@ def test_a_limit_too_short_for_any_evaluation_gives_a_baseline_and_says_so(mixed
     assert model.score(X, y) > 0.7
     assert len(model.leaderboard()) == 0
     np.testing.assert_array_equal(load(tmp_path / "run").predict_proba(X), model.predict_proba(X))
-    model.refit_more(n_trials=2)
+    model.set_params(stop=None).refit_more(n_trials=2)
     assert (model.history_["status"] == "ok").any()
 
 
