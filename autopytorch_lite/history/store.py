@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from filelock import FileLock, Timeout
 from autopytorch_lite.errors import HistoryError
 from autopytorch_lite.history.lines import dump_line, load_line, to_plain
 from autopytorch_lite.history.trial import Line
+from autopytorch_lite.history.whole_files import replacing
 
 
 @dataclass(frozen=True)
@@ -216,20 +216,9 @@ def write_json_atomic(path: str | os.PathLike[str], data: Any) -> None:
     Raises:
         TypeError: `data` has no JSON form.
     """
-    path = Path(path)
     text = json.dumps(to_plain(data), allow_nan=False, indent=1) + "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-            file.close()
-            os.replace(file.name, path)  # noqa: PTH105 (a name, not a Path)
-        except BaseException:
-            file.close()
-            Path(file.name).unlink(missing_ok=True)
-            raise
+    with replacing(path) as file:
+        file.write(text.encode())
 
 
 def read_json(path: str | os.PathLike[str]) -> Mapping[str, Any]:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +14,7 @@ from ConfigSpace import ConfigurationSpace
 
 from autopytorch_lite.errors import PortfolioError, SpaceError
 from autopytorch_lite.history.lines import to_plain
+from autopytorch_lite.history.whole_files import replacing
 from autopytorch_lite.space.encode import VectorCodec
 from autopytorch_lite.types import Array, Config, FloatArray
 
@@ -52,7 +50,8 @@ def write(path: str | PathLike[str], content: Mapping[str, Any], *, quantised: b
         arrays |= _quantised_losses(content["losses"]) | _quantised_seconds(content["seconds"])
     else:
         arrays |= {name: content[name] for name in ("losses", "seconds")}
-    _save_whole(Path(path), arrays)
+    with replacing(path) as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
 def read(path: str | PathLike[str]) -> dict[str, Any]:
@@ -104,19 +103,6 @@ def _header(arrays: Mapping[str, Array], path: str | PathLike[str]) -> dict[str,
             "A newer version of autopytorch-lite wrote it."
         )
     return header
-
-
-def _save_whole(path: Path, arrays: Mapping[str, Array]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-            file.close()
-            os.replace(file.name, path)  # noqa: PTH105 (a name, not a Path)
-        except BaseException:
-            file.close()
-            Path(file.name).unlink(missing_ok=True)
-            raise
 
 
 def _configs_to_arrays(configs: tuple[Config, ...], space: ConfigurationSpace) -> dict[str, Array]:

@@ -92,8 +92,6 @@ def lcbench(folder: Path, out: Path, even: int, starts: int, size: int, seed: in
         matrix = PerformanceMatrix.load(out / "priors" / "lcbench.npz")
         portfolio = build_portfolio(matrix, size)
         portfolio.save(out / "portfolios" / "lcbench.json")
-        for path in (out / "priors" / "lcbench.npz", out / "portfolios" / "lcbench.json"):
-            path.chmod(0o644)
     except AutoPyTorchLiteError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{matrix!r}\n{held_out_table(matrix, size)}")
