@@ -11,7 +11,7 @@ from bisect import bisect_left, insort
 from collections.abc import Sequence
 
 from autopytorch_lite.history.trial import Done, Proposal, TrialKey, Wait
-from autopytorch_lite.search.brackets import ROUNDING, Slot, bracket_sizes, check_n_brackets, check_outsider
+from autopytorch_lite.search.brackets import ROUNDING, Slot, bracket_sizes, check_fits, check_n_brackets
 
 
 class Rung:
@@ -171,21 +171,8 @@ class AsynchronousSchedule:
         return slot
 
     def check(self, proposal: Proposal) -> None:
-        """Check that a proposal fits a free slot.
-
-        Raises:
-            ValueError: it does not; the message names the trial.
-        """
-        if proposal.bracket is None:
-            check_outsider(proposal, self._racing)
-            return
-        if self._accepts(proposal):
-            return
-        raise ValueError(
-            "A proposal must promote a contender or enter the race whose turn it is; "
-            f"bracket {proposal.bracket} has no slot for trial {proposal.key} at rung {proposal.rung}. "
-            "Was the history made with other budgets, another eta or another schedule?"
-        )
+        """See `check_fits`."""
+        check_fits(proposal, self._racing, self._accepts, "promote a contender or enter the race whose turn it is")
 
     def propose(self, proposal: Proposal, *, can_grow: bool) -> None:
         """Fill the slot of a checked proposal."""

@@ -7,7 +7,7 @@ to run several brackets at once, is as in HpBandSter (optimizers/hyperband.py, c
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from autopytorch_lite.errors import BudgetError
@@ -46,18 +46,26 @@ def check_n_brackets(max_brackets: int | None) -> None:
         raise ValueError(f"max_brackets must be None or at least 1, got {max_brackets!r}.")
 
 
-def check_outsider(proposal: Proposal, racing: Set[int]) -> None:
-    """Check a proposal without a bracket.
+def check_fits(proposal: Proposal, racing: Set[int], accepts: Callable[[Proposal], bool], rule: str) -> None:
+    """Check a proposal to a schedule. One without a bracket, a user's own trial, fits unless it continues a racing one.
 
     Args:
         proposal: what is to be evaluated.
         racing: configurations that were proposed in a bracket; only that may continue them.
+        accepts: whether a proposal with a bracket fills a free slot.
+        rule: what such a proposal must do, for the message.
 
     Raises:
-        ValueError: it continues one of them; the message names the trial.
+        ValueError: it does not fit; the message names the trial.
     """
-    if proposal.config_id in racing:
-        raise ValueError(f"Only its bracket continues a configuration, but trial {proposal.key} has no bracket.")
+    if proposal.bracket is None:
+        if proposal.config_id in racing:
+            raise ValueError(f"Only its bracket continues a configuration, but trial {proposal.key} has no bracket.")
+    elif not accepts(proposal):
+        raise ValueError(
+            f"A proposal must {rule}; bracket {proposal.bracket} has no slot for trial {proposal.key} at rung "
+            f"{proposal.rung}. Was the history made with other budgets, another eta or another schedule?"
+        )
 
 
 def rungs(min_budget: int, max_budget: int, eta: float = 3) -> tuple[int, ...]:
@@ -259,21 +267,8 @@ class BracketSchedule:
         return Wait() if self._open else Done()
 
     def check(self, proposal: Proposal) -> None:
-        """Check that a proposal fits a free slot.
-
-        Raises:
-            ValueError: it does not; the message names the trial.
-        """
-        if proposal.bracket is None:
-            check_outsider(proposal, self._racing)
-            return
-        is_next = proposal.bracket == self._n_opened
-        bracket = self._new_bracket() if is_next else self._open.get(proposal.bracket)
-        if bracket is None or not bracket.accepts(proposal):
-            raise ValueError(
-                f"A proposal must fill a free slot of an open bracket; bracket {proposal.bracket} has no slot for "
-                f"trial {proposal.key} at rung {proposal.rung}. Was the history made with other budgets or another eta?"
-            )
+        """See `check_fits`."""
+        check_fits(proposal, self._racing, self._accepts, "fill a free slot of an open bracket")
 
     def propose(self, proposal: Proposal, *, can_grow: bool) -> None:
         """Fill the slot of a checked proposal, opening its bracket if it is the next one."""
@@ -297,6 +292,13 @@ class BracketSchedule:
     def continuable(self) -> set[TrialKey]:
         """Trials that an open bracket may still continue."""
         return set().union(*(bracket.continuable() for bracket in self._open.values()))
+
+    def _accepts(self, proposal: Proposal) -> bool:
+        if proposal.bracket is None:
+            return False
+        is_next = proposal.bracket == self._n_opened
+        bracket = self._new_bracket() if is_next else self._open.get(proposal.bracket)
+        return bracket is not None and bracket.accepts(proposal)
 
     def _new_bracket(self) -> Bracket:
         n_at_least = self._n_first if self._n_opened == 0 else 0
