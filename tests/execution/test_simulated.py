@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import itertools
 import math
 from typing import Any
 
@@ -13,11 +12,12 @@ from autopytorch_lite.execution.base import Checkpoint, Objective, Result
 from autopytorch_lite.execution.simulated import SimulatedCurve, SimulatedExecutor, SimulatedFailure
 from autopytorch_lite.history.store import MemoryStore
 from autopytorch_lite.history.summary import closed
-from autopytorch_lite.history.trial import Finished, Line, Proposal, Proposed, Status
+from autopytorch_lite.history.trial import Finished, Proposal, Status
 from autopytorch_lite.search import Hyperband
 from autopytorch_lite.tuner import tune
 from autopytorch_lite.types import Config
 from tests.contracts.check_executor import EXPECTED, check_executor, run_all
+from tests.searchers import Counting
 
 NO_CURVE = "TypeError: curves() must return a SimulatedCurve, got "
 
@@ -148,21 +148,6 @@ def test_a_search_keeps_a_simulated_time_limit() -> None:
 
 def test_a_simulated_search_repeats_itself() -> None:
     assert search(3, time_limit=50) == search(3, time_limit=50)
-
-
-class Counting:
-    """Proposes without end, and fast."""
-
-    def __init__(self) -> None:
-        self.ids = itertools.count()
-        self.next = Proposal(next(self.ids), {"x": 0.5}, 1)
-
-    def ask(self) -> Proposal:
-        return self.next
-
-    def tell(self, line: Line) -> None:
-        if isinstance(line, Proposed):
-            self.next = Proposal(next(self.ids), {"x": 0.5}, 1)
 
 
 @pytest.mark.parametrize("n_workers", [1, 100])

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import doctest
-import itertools
 import sys
 import threading
 import time
@@ -26,6 +25,7 @@ from autopytorch_lite.history.trial import Done, Finished, Line, Proposal, Propo
 from autopytorch_lite.search import BOHB, Hyperband, RandomSearch
 from autopytorch_lite.tuner import tune
 from autopytorch_lite.types import Config
+from tests.searchers import Counting
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 SPACE = ConfigurationSpace({"x": (-2.0, 2.0)})
@@ -350,20 +350,6 @@ def test_tuning_outside_of_the_main_thread() -> None:
 
 
 def test_ten_thousand_simulated_evaluations_take_seconds() -> None:
-    class Counting:
-        """Proposes without end, and fast."""
-
-        def __init__(self) -> None:
-            self.ids = itertools.count()
-            self.next = Proposal(next(self.ids), {"x": 0.5}, 1)
-
-        def ask(self) -> Proposal:
-            return self.next
-
-        def tell(self, line: Line) -> None:
-            if isinstance(line, Proposed):
-                self.next = Proposal(next(self.ids), {"x": 0.5}, 1)
-
     start = time.process_time()
     assert len(tune(Counting(), executor=SimulatedExecutor(), n_trials=10_000).lines) == 20_000
     assert time.process_time() - start < 5
