@@ -16,8 +16,8 @@ from autopytorch_lite.errors import AutoPyTorchLiteError
 from autopytorch_lite.portfolio import PerformanceMatrix, Portfolio, leave_one_task_out, select
 from autopytorch_lite.space.encode import VectorCodec
 from autopytorch_lite.types import Config
+from benchmarks.lcbench_surrogate import BUDGETS, SurrogateFolder
 from benchmarks.portfolio.candidates import locally_best, space_filling
-from benchmarks.portfolio.surrogate import BUDGETS, SurrogateFolder
 
 LICENSE = "Apache-2.0"
 SOURCES = (

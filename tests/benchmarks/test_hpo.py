@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from autopytorch_lite.errors import DataError, UnknownNameError
+from autopytorch_lite.errors import DataError, MissingExtraError, UnknownNameError
 from autopytorch_lite.history.trial import Finished, Proposal, Proposed, Status, TrialKey
 from benchmarks.hpo.__main__ import main
 from benchmarks.hpo.aggregate import Entry, mean_ranks, parallel_speed_ups, speed_up, summarise
@@ -26,6 +27,7 @@ from benchmarks.hpo.runs import RunKey, run
 from benchmarks.hpo.searchers import SEARCHERS, ExactEarly
 from benchmarks.hpo.study import Rows, Study, run_study
 from benchmarks.hpo.synthetic import ConditionalMixture, CountingOnes
+from benchmarks.lcbench_surrogate import SurrogateFolder
 
 SURROGATE = '''
 import numpy as np
@@ -138,8 +140,27 @@ def test_lcbench_measures_regret_against_the_recorded_results(data_folder: Path)
 
 
 def test_a_folder_without_the_surrogate_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"needs surrogate\.py"):
+    with pytest.raises(DataError, match=r"must hold surrogate\.py"):
         lcbench_tasks(tmp_path)
+
+
+def test_a_surrogate_that_needs_a_missing_package_names_the_extra(data_folder: Path) -> None:
+    (data_folder / "surrogate.py").write_text("import a_package_that_is_missing")
+    with pytest.raises(MissingExtraError, match=r"needs 'a_package_that_is_missing'.*\[hpo\]"):
+        LCBenchTask(data_folder, "7")
+
+
+def test_the_variant_of_the_surrogate_is_chosen_without_a_trace(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Used to stay in the environment, for whatever was loaded next."""
+    monkeypatch.delenv("LCBENCH_VARIANT", raising=False)
+    text = f"import os\n{SURROGATE}\nINSTANCES = [os.environ['LCBENCH_VARIANT']]"
+    (data_folder / "surrogate.py").write_text(text)
+    before = dict(os.environ)
+    assert SurrogateFolder(data_folder, "yahpo").tasks == ("yahpo",)
+    assert dict(os.environ) == before
+    assert SurrogateFolder(data_folder).tasks == ("anchored",)
 
 
 def test_counting_ones_ends_at_its_expectation() -> None:
