@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import ConfigSpace as cs
 import pytest
 
 from autopytorch_lite.history.hpbandster_logs import export_hpbandster, import_hpbandster
-from autopytorch_lite.history.trial import Finished
+from autopytorch_lite.history.trial import Finished, Proposed
 from autopytorch_lite.search import BOHB
 from autopytorch_lite.tuner import TuneResult, tune
 from autopytorch_lite.types import Config
@@ -67,25 +69,76 @@ def test_results_of_an_export(searched: TuneResult, tmp_path: Path) -> None:
     assert len(result.get_learning_curves()) == len(mapping)
 
 
-def test_plots_of_an_export(searched: TuneResult, tmp_path: Path) -> None:
+@pytest.fixture
+def pyplot() -> Iterator[Any]:
     pytest.importorskip("matplotlib").use("Agg")
-    from hpbandster import visualization
     from matplotlib import pyplot
 
-    result = logged_results_to_HBS_result(str(export_hpbandster(searched.lines, tmp_path)))
-    runs, configs, curves = result.get_all_runs(), result.get_id2config_mapping(), result.get_learning_curves()
-    tips = visualization.default_tool_tips(result, curves)
-    figures = [
-        visualization.concurrent_runs_over_time(runs),
-        visualization.finished_runs_over_time(runs),
-        visualization.performance_histogram_model_vs_random(runs, configs),
-        visualization.correlation_across_budgets(result),
-        visualization.losses_over_time(runs),
-        visualization.interactive_HBS_plot(curves, tool_tip_strings=tips, show=False),
-    ]
-    for number, (figure, *_) in enumerate(figures):
-        figure.savefig(tmp_path / f"{number}.png")
+    yield pyplot
     pyplot.close("all")
+
+
+def lines_of(axes: Any) -> list[list[tuple[float, float]]]:
+    return [[(float(x), float(y)) for x, y in line.get_xydata()] for line in axes.lines]
+
+
+def test_plots_over_time_hold_the_runs_of_an_export(searched: TuneResult, tmp_path: Path, pyplot: Any) -> None:
+    from hpbandster import visualization
+
+    result = logged_results_to_HBS_result(str(export_hpbandster(searched.lines, tmp_path)))
+    finished = [line for line in searched.lines if isinstance(line, Finished)]
+    budgets = sorted({line.key.budget for line in finished})
+    runs = result.get_all_runs()
+
+    _, axes = visualization.concurrent_runs_over_time(runs)
+    ((*counts, last),) = lines_of(axes)  # one at a time, and none at the end of the last
+    assert max(n for _, n in counts) == 1 and last[1] == 0
+    assert last[0] == pytest.approx(max(run.time_stamps["finished"] for run in runs))
+
+    _, axes = visualization.finished_runs_over_time(runs)
+    ended = {budget: sorted(line.finished_s for line in finished if line.key.budget == budget) for budget in budgets}
+    drawn = {int(float(line.get_label().removeprefix("b = "))): line.get_xydata().tolist() for line in axes.lines}
+    start_s = drawn[budgets[0]][1][0] - ended[budgets[0]][0]  # the package's clock begins when the run was made
+    assert {budget: len(points) for budget, points in drawn.items()} == {b: len(ended[b]) + 1 for b in budgets}
+    for budget, points in drawn.items():
+        assert [x - start_s for x, _ in points[1:]] == pytest.approx(ended[budget], abs=1e-3)
+
+    _, axes = visualization.losses_over_time(runs)
+    dots = sorted(float(y) for part in axes.collections for _, y in part.get_offsets())
+    assert dots == sorted(line.loss for line in finished if line.loss is not None)
+    best = {line[-1][1] for line in lines_of(axes)}
+    assert best == {min(line.loss for line in finished if line.ok and line.key.budget == b) for b in budgets}
+
+
+def test_plots_of_losses_hold_the_runs_of_an_export(searched: TuneResult, tmp_path: Path, pyplot: Any) -> None:
+    from hpbandster import visualization
+
+    result = logged_results_to_HBS_result(str(export_hpbandster(searched.lines, tmp_path)))
+    finished = [line for line in searched.lines if isinstance(line, Finished)]
+    ok = [line for line in finished if line.ok]
+    origins = {line.key: line.proposal.origin for line in searched.lines if isinstance(line, Proposed)}
+    budgets = sorted({line.key.budget for line in finished})
+    configs, curves = result.get_id2config_mapping(), result.get_learning_curves()
+
+    _, axes = visualization.performance_histogram_model_vs_random(result.get_all_runs(), configs)
+    heights = [[sum(bar.get_height() for bar in panel.patches) for panel in row] for row in axes]
+    counts = Counter((line.key.budget, origins[line.key] == "model") for line in ok)
+    assert heights == [[counts[budget, True], counts[budget, False]] for budget in budgets]
+    assert 0 < sum(counts[budget, True] for budget in budgets) < len(ok)
+
+    _, axes = visualization.correlation_across_budgets(result)
+    losses = {line.key: line.loss for line in ok}
+    pairs = [
+        sum((config_id, high) in losses and budget == low for config_id, budget in losses)
+        for number, low in enumerate(budgets)
+        for high in budgets[number + 1 :]
+    ]
+    assert [int(text.get_text().rpartition("n = ")[2].rstrip("$")) for text in axes.texts] == pairs
+
+    tips = visualization.default_tool_tips(result, curves)
+    assert set(tips) == {run.config_id for run in result.get_all_runs() if run.loss is not None}
+    _, axes, *_ = visualization.interactive_HBS_plot(curves, tool_tip_strings=tips, show=False)
+    assert sorted(y for line in lines_of(axes) for _, y in line) == sorted(losses.values())
 
 
 class ThreadWorker(Worker):
