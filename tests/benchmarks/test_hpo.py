@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import runpy
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from ConfigSpace import ConfigurationSpace, Float, GreaterThanCondition, LessThanCondition, NotEqualsCondition
+from ConfigSpace.hyperparameters import NormalFloatHyperparameter, OrdinalHyperparameter
+from hypothesis import given, settings
 
 from autopytorch_lite.errors import DataError, MissingExtraError, UnknownNameError
 from autopytorch_lite.history.trial import Finished, Proposal, Proposed, Status, TrialKey
@@ -21,13 +25,14 @@ from benchmarks.hpo.figures import anytime_figure
 from benchmarks.hpo.lcbench import LCBenchTask
 from benchmarks.hpo.lcbench import tasks as lcbench_tasks
 from benchmarks.hpo.peers import PeerError, PeerProcess, run_peer
-from benchmarks.hpo.peers.client import DRIVERS
+from benchmarks.hpo.peers.client import DRIVERS, describe
 from benchmarks.hpo.problems import FAMILIES
 from benchmarks.hpo.runs import RunKey, run
 from benchmarks.hpo.searchers import SEARCHERS, ExactEarly
 from benchmarks.hpo.study import Rows, Study, run_study
 from benchmarks.hpo.synthetic import ConditionalMixture, CountingOnes
 from benchmarks.lcbench_surrogate import SurrogateFolder
+from tests.search.spaces import spaces
 
 SURROGATE = '''
 import numpy as np
@@ -352,6 +357,52 @@ def test_a_peer_that_fails_says_why(data_folder: Path, make_peer: Callable[[], P
     broken.write_text("import a_package_that_is_missing")
     with pytest.raises(PeerError, match="exit code 1"):
         run_peer(PeerProcess(Path(sys.executable), broken), problem, 0, limit_s=10)
+
+
+@given(space=spaces())
+@settings(max_examples=200, deadline=None)
+def test_a_space_of_any_conditions_is_told_to_peers(space: ConfigurationSpace) -> None:
+    """Used to refuse every condition but those of equality."""
+    if space.forbidden_clauses:
+        with pytest.raises(PeerError, match="forbidden"):
+            describe(space)
+        return
+    protocol = runpy.run_path(str(DRIVERS / "peer_protocol.py"))
+    task = json.loads(json.dumps({"space": describe(space)}))
+    space.seed(0)
+    for config in space.sample_configuration(20):
+        full = {name: config.get(name, space[name].default_value) for name in space}
+        assert protocol["active"](task, full) == dict(config)
+
+
+def test_orders_and_exceptions_are_told_to_peers() -> None:
+    """The values of an ordinal hyperparameter have an order of their own: "high" < "low" as text."""
+    space = ConfigurationSpace({"n": (1, 9)})
+    level, children = (
+        OrdinalHyperparameter("level", ["low", "middle", "high"]),
+        [Float(name, (0.0, 1.0)) for name in "abcd"],
+    )
+    space.add(level, *children)
+    a, b, c, d = children
+    space.add(GreaterThanCondition(a, level, "low"), LessThanCondition(b, level, "high"))
+    space.add(NotEqualsCondition(c, level, "middle"), LessThanCondition(d, space["n"], 5))
+    protocol = runpy.run_path(str(DRIVERS / "peer_protocol.py"))
+    task = json.loads(json.dumps({"space": describe(space)}))
+
+    def names(**values: object) -> str:
+        return "".join(
+            name for name in protocol["active"](task, {**values, **dict.fromkeys("abcd", 0.5)}) if name in "abcd"
+        )
+
+    assert [names(level=name, n=5) for name in ("low", "middle", "high")] == ["bc", "ab", "ac"]
+    assert names(level="low", n=4) == "bcd"
+
+
+def test_what_a_peer_cannot_be_told_is_named() -> None:
+    space = ConfigurationSpace()
+    space.add(NormalFloatHyperparameter("rate", mu=0.5, sigma=0.1, lower=0, upper=1))
+    with pytest.raises(PeerError, match="'rate'"):
+        describe(space)
 
 
 def test_every_peer_has_a_driver_and_a_row() -> None:

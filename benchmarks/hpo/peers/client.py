@@ -10,7 +10,23 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from ConfigSpace import CategoricalHyperparameter, ConfigurationSpace, EqualsCondition
+from ConfigSpace import ConfigurationSpace
+from ConfigSpace.conditions import (
+    AndConjunction,
+    EqualsCondition,
+    GreaterThanCondition,
+    InCondition,
+    LessThanCondition,
+    NotEqualsCondition,
+    OrConjunction,
+)
+from ConfigSpace.hyperparameters import (
+    CategoricalHyperparameter,
+    Constant,
+    OrdinalHyperparameter,
+    UniformFloatHyperparameter,
+    UniformIntegerHyperparameter,
+)
 
 from autopytorch_lite.history.lines import to_plain
 from autopytorch_lite.types import Config
@@ -167,25 +183,64 @@ def describe(space: ConfigurationSpace) -> dict[str, Any]:
     """A space as plain data, for ConfigSpace ("configspace") and for searchers with a space of their own.
 
     Raises:
-        PeerError: a condition is of a kind that not every searcher knows.
+        PeerError: a hyperparameter or a condition is of a kind that not every searcher can be told, or something is
+            forbidden.
     """
-    conditions = {}
-    for condition in space.conditions:
-        if not isinstance(condition, EqualsCondition):
-            raise PeerError(f"Public searchers are only given conditions of equality, not {condition}.")
-        conditions[condition.child.name] = {"parent": condition.parent.name, "value": to_plain(condition.value)}
+    if space.forbidden_clauses:
+        clauses = "; ".join(map(str, space.forbidden_clauses))
+        raise PeerError(f"Not every public searcher knows forbidden clauses, but the space has: {clauses}.")
     return {
         "configspace": to_plain(space.to_serialized_dict()),
         "dimensions": [
-            {"name": hyperparameter.name, **_range(hyperparameter), "condition": conditions.get(hyperparameter.name)}
-            for hyperparameter in space.values()
+            {"name": name, **_range(space[name]), "condition": _condition_of(space, name)} for name in space
         ],
     }
 
 
 def _range(hyperparameter: Any) -> dict[str, Any]:
-    if isinstance(hyperparameter, CategoricalHyperparameter):
-        return {"kind": "choice", "choices": to_plain(list(hyperparameter.choices))}
-    kind = "integer" if "Integer" in type(hyperparameter).__name__ else "float"
+    values = _values_of(hyperparameter)
+    if values:
+        return {"kind": "choice", "choices": values}
+    if not isinstance(hyperparameter, UniformIntegerHyperparameter | UniformFloatHyperparameter):
+        raise PeerError(f"Public searchers cannot be told of {hyperparameter.name!r}: {hyperparameter}.")
+    kind = "integer" if isinstance(hyperparameter, UniformIntegerHyperparameter) else "float"
     low, high, log = hyperparameter.lower, hyperparameter.upper, hyperparameter.log
     return {"kind": kind, "low": to_plain(low), "high": to_plain(high), "log": bool(log)}
+
+
+def _values_of(hyperparameter: Any) -> list[Any]:
+    """The values of a hyperparameter that has no range; empty for others."""
+    if isinstance(hyperparameter, CategoricalHyperparameter):
+        return to_plain(list(hyperparameter.choices))
+    if isinstance(hyperparameter, OrdinalHyperparameter):
+        return to_plain(list(hyperparameter.sequence))
+    return [to_plain(hyperparameter.value)] if isinstance(hyperparameter, Constant) else []
+
+
+def _condition_of(space: ConfigurationSpace, name: str) -> dict[str, Any] | None:
+    conditions = [_condition(condition) for condition in space.parent_conditions_of[name]]
+    return {"test": "all", "parts": conditions} if conditions else None
+
+
+def _condition(condition: Any) -> dict[str, Any]:
+    """A condition as plain data; `holds` of `peer_protocol` reads it."""
+    if isinstance(condition, AndConjunction | OrConjunction):
+        test = "all" if isinstance(condition, AndConjunction) else "any"
+        return {"test": test, "parts": [_condition(part) for part in condition.components]}
+    if type(condition) not in _TESTS:
+        name, kind = condition.child.name, type(condition).__name__
+        raise PeerError(f"Public searchers cannot be told the {kind} of {name!r}: {condition}.")
+    test, parent = _TESTS[type(condition)], condition.parent
+    value = condition.values if test == "in" else condition.value
+    if test in ("less", "greater") and (values := _values_of(parent)):  # an order of its own, not that of the values
+        test, value = "in", [known for known in values if condition.satisfied_by_value({parent.name: known})]
+    return {"test": test, "parent": parent.name, "value": to_plain(value)}
+
+
+_TESTS: dict[type, str] = {
+    EqualsCondition: "equal",
+    NotEqualsCondition: "not equal",
+    InCondition: "in",
+    LessThanCondition: "less",
+    GreaterThanCondition: "greater",
+}

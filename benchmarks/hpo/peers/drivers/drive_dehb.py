@@ -52,7 +52,7 @@ def _value(dimension: dict[str, Any], u: float) -> Any:
 
 
 def _never_called(*_: Any, **__: Any) -> Any:
-    raise NotImplementedError
+    raise RuntimeError("DEHB is asked and told, so it must not evaluate anything itself, but it tried to.")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from neps.optimizers.algorithms import hyperband, priorband
 from neps.optimizers.ask_and_tell import AskAndTell
-from neps.space import HPOCategorical, HPOFloat, HPOInteger, SearchSpace
+from neps.space import HPOCategorical, HPOConstant, HPOFloat, HPOInteger, SearchSpace
 from peer_protocol import Evaluate, Task, active, lowest_budget, serve
 
 warnings.simplefilter("ignore")
@@ -38,6 +38,8 @@ def optimise(task: Task, evaluate: Evaluate) -> None:
 
 
 def _parameter(dimension: dict[str, Any], prior: Any) -> Any:
+    if dimension["kind"] == "choice" and len(dimension["choices"]) == 1:
+        return HPOConstant(dimension["choices"][0])
     is_told = prior is not None and dimension["name"] in prior
     told = {"prior": prior[dimension["name"]], "prior_confidence": "medium"} if is_told else {}
     if dimension["kind"] == "choice":

@@ -4,7 +4,7 @@ import warnings
 from typing import Any
 
 import optuna
-from peer_protocol import Evaluate, Task, serve
+from peer_protocol import Evaluate, Task, holds, serve
 
 warnings.simplefilter("ignore")
 optuna.logging.set_verbosity(optuna.logging.CRITICAL)
@@ -34,8 +34,8 @@ def _suggest(task: Task, trial: Any) -> dict[str, Any]:
     """One configuration; conditions are followed as the trial is built up."""
     config: dict[str, Any] = {}
     for dimension in task["space"]["dimensions"]:
-        condition, name = dimension["condition"], dimension["name"]
-        if condition is not None and config.get(condition["parent"]) != condition["value"]:
+        name = dimension["name"]
+        if not holds(dimension["condition"], config):
             continue
         if dimension["kind"] == "choice":
             config[name] = trial.suggest_categorical(name, dimension["choices"])

@@ -39,7 +39,7 @@ def optimise(task: Task, evaluate: Evaluate) -> None:
 
 
 def _never_called(config: object, seed: int = 0, budget: float = 0) -> float:
-    raise NotImplementedError
+    raise RuntimeError("SMAC is asked and told, so it must not evaluate anything itself, but it tried to.")
 
 
 if __name__ == "__main__":

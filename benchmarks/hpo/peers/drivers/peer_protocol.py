@@ -7,6 +7,7 @@ One run: {"space", "budgets", "eta", "seed", "prior"} comes in; then {"config", 
 from __future__ import annotations
 
 import json
+import operator
 import os
 import sys
 import time
@@ -70,10 +71,29 @@ def active(task: Task, config: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration without what its own values switch off; parents come before their children."""
     kept: dict[str, Any] = {}
     for dimension in task["space"]["dimensions"]:
-        condition = dimension["condition"]
-        if condition is None or kept.get(condition["parent"]) == condition["value"]:
+        if holds(dimension["condition"], kept):
             kept[dimension["name"]] = config[dimension["name"]]
     return kept
+
+
+def holds(condition: Mapping[str, Any] | None, config: Mapping[str, Any]) -> bool:
+    """Whether a condition holds among the active values before it; of an inactive parent none does."""
+    if condition is None:
+        return True
+    if condition["test"] in ("all", "any"):
+        parts = [holds(part, config) for part in condition["parts"]]
+        return all(parts) if condition["test"] == "all" else any(parts)
+    parent = condition["parent"]
+    return parent in config and bool(_TESTS[condition["test"]](config[parent], condition["value"]))
+
+
+_TESTS: dict[str, Callable[[Any, Any], bool]] = {
+    "equal": operator.eq,
+    "not equal": operator.ne,
+    "in": lambda value, values: value in values,
+    "less": operator.lt,
+    "greater": operator.gt,
+}
 
 
 def lowest_budget(task: Task) -> float:
