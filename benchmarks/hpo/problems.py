@@ -16,8 +16,8 @@ from autopytorch_lite.types import Config
 from benchmarks.hpo import lcbench, synthetic
 
 
-class Problem(Protocol):
-    """One task of a family.
+class Searchable(Protocol):
+    """What a searcher is made for.
 
     Attributes:
         family: name of the family.
@@ -25,7 +25,6 @@ class Problem(Protocol):
         space: what is searched.
         budgets: rungs, epochs, ascending; the last is a full training.
         eta: quotient of neighbouring rungs.
-        unit_s: simulated seconds of a full training of a random configuration, on average; costs are in this unit.
     """
 
     family: str
@@ -33,6 +32,19 @@ class Problem(Protocol):
     space: ConfigurationSpace
     budgets: tuple[int, ...]
     eta: float
+
+    def knowledge(self) -> PerformanceMatrix | None:
+        """What is known from other tasks, this one left out; None if nothing is."""
+        ...
+
+
+class Problem(Searchable, Protocol):
+    """One task of a family, on simulated time.
+
+    Attributes:
+        unit_s: simulated seconds of a full training of a random configuration, on average; costs are in this unit.
+    """
+
     unit_s: float
 
     def curve(self, config: Config, budget: int) -> SimulatedCurve:
@@ -45,10 +57,6 @@ class Problem(Protocol):
 
     def regret(self, config: Config) -> float:
         """Distance to the best possible result at the largest budget; 0 is the best, 1 the worst."""
-        ...
-
-    def knowledge(self) -> PerformanceMatrix | None:
-        """What is known from other tasks, this one left out; None if nothing is."""
         ...
 
 

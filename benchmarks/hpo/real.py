@@ -18,7 +18,6 @@ from sklearn import datasets
 import search_spaces
 from autopytorch_lite.data.dataset import Dataset, make_dataset
 from autopytorch_lite.errors import AutoPyTorchLiteError, UnknownNameError
-from autopytorch_lite.execution.simulated import SimulatedCurve
 from autopytorch_lite.execution.tabular import TabularObjective
 from autopytorch_lite.execution.workers import ProcessExecutor
 from autopytorch_lite.history.store import MemoryStore
@@ -27,7 +26,6 @@ from autopytorch_lite.pipeline.build import default_graph
 from autopytorch_lite.portfolio import PerformanceMatrix
 from autopytorch_lite.space.compile import compile as compile_space
 from autopytorch_lite.tuner import tune
-from autopytorch_lite.types import Config
 from benchmarks.hpo.anytime import Evaluation, evaluations_of, incumbent_steps
 from benchmarks.hpo.runs import RunKey, Timed
 from benchmarks.hpo.searchers import SEARCHERS, UnavailableError
@@ -40,7 +38,7 @@ _HOLDOUT = 0.33
 
 
 class RealTable:
-    """A bundled table with its space and objective. It has no regret, so a curve holds the validation loss itself.
+    """A bundled table with its space and objective; see `Searchable`. It is trained, so that no curve is known before.
 
     Args:
         task: name of the table; a third of its rows is for validation.
@@ -52,7 +50,6 @@ class RealTable:
 
     family = "real"
     eta = 3.0
-    unit_s = 1.0
     budgets: tuple[int, ...] = (2, 6, 17, 50)
 
     def __init__(self, task: str, ranges: str = "lcbench"):
@@ -76,18 +73,6 @@ class RealTable:
             seed=seed,
             max_budget=self.budgets[-1],
         )
-
-    def curve(self, config: Config, budget: int) -> SimulatedCurve:
-        """Not known: it is trained."""
-        raise NotImplementedError
-
-    def regret(self, config: Config) -> float:
-        """Not known."""
-        raise NotImplementedError
-
-    def is_forbidden(self, config: Config) -> bool:
-        """Never."""
-        return False
 
     def knowledge(self) -> PerformanceMatrix | None:
         """None: the shipped matrix has LCBench's short names, this space the full ones."""

@@ -14,7 +14,7 @@ from autopytorch_lite.execution.simulated import SimulatedCurve
 from autopytorch_lite.portfolio import PerformanceMatrix
 from autopytorch_lite.search import Searcher
 from autopytorch_lite.types import Config
-from benchmarks.hpo.problems import Problem
+from benchmarks.hpo.problems import Problem, Searchable
 
 PORTFOLIO_SIZE = 16
 """As in Zimmer, Lindauer, Hutter (2021), section 4.3."""
@@ -68,7 +68,7 @@ class Row:
     """
 
     title: str
-    make: Callable[[Problem, int], Searcher] | None = None
+    make: Callable[[Searchable, int], Searcher] | None = None
     on: Callable[[Problem], Problem] = lambda problem: problem
     peer: str | None = None
 
@@ -85,7 +85,7 @@ def searcher_class(name: str) -> Any:
         raise UnavailableError(f"autopytorch_lite.search has no {name}: {error}") from error
 
 
-def known_of(problem: Problem) -> PerformanceMatrix:
+def known_of(problem: Searchable) -> PerformanceMatrix:
     """What is known from other tasks.
 
     Raises:
@@ -100,7 +100,7 @@ def known_of(problem: Problem) -> PerformanceMatrix:
 _PORTFOLIOS: dict[tuple[str, str], list[Config]] = {}
 
 
-def portfolio_of(problem: Problem) -> list[Config]:
+def portfolio_of(problem: Searchable) -> list[Config]:
     """The portfolio chosen greedily on all other tasks, computed once per process and task.
 
     Raises:
@@ -113,7 +113,7 @@ def portfolio_of(problem: Problem) -> list[Config]:
     return _PORTFOLIOS[key]
 
 
-def best_known(problem: Problem) -> Config:
+def best_known(problem: Searchable) -> Config:
     """The configuration with the smallest mean normalised loss on all other tasks.
 
     Raises:
@@ -127,7 +127,13 @@ def best_known(problem: Problem) -> Config:
 
 
 def _budgeted(
-    name: str, problem: Problem, seed: int, *, with_portfolio: bool = False, min_budget: int | None = None, **more: Any
+    name: str,
+    problem: Searchable,
+    seed: int,
+    *,
+    with_portfolio: bool = False,
+    min_budget: int | None = None,
+    **more: Any,
 ) -> Searcher:
     """A searcher that races through the rungs of the problem."""
     return searcher_class(name)(
@@ -141,12 +147,12 @@ def _budgeted(
     )
 
 
-def _random(problem: Problem, seed: int, *, with_portfolio: bool = False) -> Searcher:
+def _random(problem: Searchable, seed: int, *, with_portfolio: bool = False) -> Searcher:
     portfolio = portfolio_of(problem) if with_portfolio else ()
     return searcher_class("RandomSearch")(problem.space, max_budget=problem.budgets[-1], portfolio=portfolio, seed=seed)
 
 
-def _freeze_thaw(problem: Problem, seed: int, *, is_cold: bool = False) -> Searcher:
+def _freeze_thaw(problem: Searchable, seed: int, *, is_cold: bool = False) -> Searcher:
     return searcher_class("FreezeThaw")(
         problem.space,
         min_budget=problem.budgets[0],
