@@ -14,10 +14,12 @@ import pytest
 from click.testing import CliRunner
 from ConfigSpace import ConfigurationSpace, Float, GreaterThanCondition, LessThanCondition, NotEqualsCondition
 from ConfigSpace.hyperparameters import NormalFloatHyperparameter, OrdinalHyperparameter
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 
 from autopytorch_lite.errors import DataError, MissingExtraError, UnknownNameError
 from autopytorch_lite.history.trial import Finished, Proposal, Proposed, Status, TrialKey
+from autopytorch_lite.space.activity import SpaceWalk
+from autopytorch_lite.space.domains import to_builtin
 from benchmarks.hpo.__main__ import main
 from benchmarks.hpo.aggregate import Entry, mean_ranks, parallel_speed_ups, speed_up, summarise
 from benchmarks.hpo.anytime import Evaluation, cost_to_reach, evaluations_of, incumbent_steps, mean_steps, regret_at
@@ -360,7 +362,7 @@ def test_a_peer_that_fails_says_why(data_folder: Path, make_peer: Callable[[], P
 
 
 @given(space=spaces())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_a_space_of_any_conditions_is_told_to_peers(space: ConfigurationSpace) -> None:
     """Used to refuse every condition but those of equality."""
     if space.forbidden_clauses:
@@ -369,10 +371,11 @@ def test_a_space_of_any_conditions_is_told_to_peers(space: ConfigurationSpace) -
         return
     protocol = runpy.run_path(str(DRIVERS / "peer_protocol.py"))
     task = json.loads(json.dumps({"space": describe(space)}))
-    space.seed(0)
-    for config in space.sample_configuration(20):
-        full = {name: config.get(name, space[name].default_value) for name in space}
-        assert protocol["active"](task, full) == dict(config)
+    rng = np.random.RandomState(0)  # ConfigSpace takes no Generator
+    for _ in range(10):
+        values = {name: to_builtin(space[name].sample_value(seed=rng)) for name in space}
+        expected = SpaceWalk(space).fill(lambda name, domain, values=values: values[name])
+        assert protocol["active"](task, values) == expected
 
 
 def test_orders_and_exceptions_are_told_to_peers() -> None:
