@@ -10,7 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from bisect import insort
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from itertools import accumulate
 from typing import Any, TypeAlias
 
@@ -397,13 +397,22 @@ def _from_plain(data: Mapping[str, Any], kinds: Sequence[type]) -> Any:
     """Inverse of `to_plain` of one rule.
 
     Raises:
-        UnknownNameError: there is no rule of that name.
+        UnknownNameError: there is no rule of that name, or it has no argument of some name.
+        BudgetError: an argument that it needs is missing.
     """
     by_name = {kind.__name__: kind for kind in kinds}
     name = str(data.get("rule"))
     if name not in by_name:
         raise UnknownNameError("stopping rule", name, list(by_name))
-    return by_name[name](**{key: value for key, value in data.items() if key != "rule"})
+    arguments = {key: value for key, value in data.items() if key != "rule"}
+    known = {field.name: field for field in fields(by_name[name])}
+    for key in arguments:
+        if key not in known:
+            raise UnknownNameError(f"argument of {name}", key, known)
+    missing = [key for key, field in known.items() if field.default is MISSING and key not in arguments]
+    if missing:
+        raise BudgetError(f"{name} needs {' and '.join(map(repr, missing))}.")
+    return by_name[name](**arguments)
 
 
 def _evaluations(n: int) -> str:

@@ -11,7 +11,7 @@ from ConfigSpace import ConfigurationSpace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autopytorch_lite.errors import BudgetError
+from autopytorch_lite.errors import BudgetError, UnknownNameError
 from autopytorch_lite.execution.base import Checkpoint, Result
 from autopytorch_lite.execution.simulated import SimulatedCurve, SimulatedExecutor
 from autopytorch_lite.history.events import Event
@@ -185,6 +185,13 @@ def test_wrong_rules_are_refused() -> None:
     for nonsense in (3, [TargetLoss(1), "soon"], TargetLoss):
         with pytest.raises(TypeError, match="stopping rule"):
             as_rules(nonsense)  # type: ignore[arg-type]
+    for plain, error, message in [
+        ({"rule": "NoImprovemnt"}, UnknownNameError, "did you mean 'NoImprovement'"),
+        ({"rule": "NoImprovement", "evaluations": 3}, UnknownNameError, "did you mean 'n_evaluations'"),
+        ({"rule": "MaxEvaluations"}, BudgetError, "needs 'n'"),
+    ]:
+        with pytest.raises(error, match=message):
+            as_rules(plain)
     assert AnyOf(as_rules(None)).reason(Standing()) is None
     assert AnyOf((FunctionRule(lambda standing: True),)).must_be_polled
 

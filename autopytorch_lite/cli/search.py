@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autopytorch_lite.cli.common import JOBS, QUIET, RUN_DIR, debuggable, print_run
+from autopytorch_lite.cli.stopping import STOP, STOP_ANEW, STOP_TRIALS
 from autopytorch_lite.errors import AutoPyTorchLiteError
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ def _column_kinds(context: click.Context, parameter: click.Parameter, values: tu
     help="Seconds for the whole fit.  [default: 300; none with --trials]",
 )
 @click.option("--trials", type=click.IntRange(min=1), help="Stop after this many evaluations.")
+@STOP
+@STOP_TRIALS
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -108,6 +111,7 @@ def fit(
     Examples:
       autopytorch-lite fit train.csv --target price --time 600 --out runs/price
       autopytorch-lite fit sklearn:digits --time 60 --holdout 0.25
+      autopytorch-lite fit train.csv --target price --time 3600 --stop NoImprovement:n_evaluations=50
     """
     from autopytorch_lite.data.readers import read_table
     from autopytorch_lite.data.target import guess_kind
@@ -219,10 +223,18 @@ def _finish(
     help="Seconds for this sitting.  [default: as the run was started]",
 )
 @click.option("--trials", type=click.IntRange(min=1), help="Evaluations in all, earlier ones included.")
+@STOP_ANEW
 @JOBS
 @QUIET
 @debuggable
-def resume(run_dir: Path, time_s: float | None, trials: int | None, jobs: int | None, quiet: bool) -> None:
+def resume(
+    run_dir: Path,
+    time_s: float | None,
+    trials: int | None,
+    stop: list[dict[str, Any]] | None,
+    jobs: int | None,
+    quiet: bool,
+) -> None:
     """Continue the search in RUN_DIR, whether it was interrupted or had ended.
 
     \b
@@ -234,7 +246,7 @@ def resume(run_dir: Path, time_s: float | None, trials: int | None, jobs: int | 
     from autopytorch_lite.types import Task
 
     cls = AutoTabularRegressor if read_run(run_dir).task is Task.REGRESSION else AutoTabularClassifier
-    changes = {} if jobs is None else {"n_jobs": jobs}
+    changes = {name: value for name, value in {"n_jobs": jobs, "stop": stop}.items() if value is not None}
     estimator = cls.resume(run_dir, time_limit=time_s, n_trials=trials, verbose=0 if quiet else 1, **changes)
     plan, split = _restored_split(run_dir)
     _finish(estimator, run_dir, plan, split)

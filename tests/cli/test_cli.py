@@ -188,6 +188,26 @@ def test_resume_continues_and_scores_the_held_out_rows_again(workspace: Path, ru
     assert more.stderr == ""
 
 
+def test_rules_end_the_search_and_resume_replaces_them(invoke: Invoke, workspace: Path, tmp_path: Path):
+    run_dir = tmp_path / "run"
+    options = ["--portfolio", "none", "--min-budget", 1, "--max-budget", 1, "--jobs", 1, "--seed", 0, "--quiet"]
+    rules = ["--stop", "TargetLoss:value=0", "--stop", "MaxEvaluations:n=2", "--stop-trials", 90]
+    done = invoke("fit", workspace / "iris.csv", "--target", "species", "--space", workspace / "tiny.json",
+                  "--out", run_dir, *options, *rules)  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    arguments = json.loads((run_dir / "run.json").read_text())["arguments"]
+    assert [rule["rule"] for rule in arguments["stop"]] == ["TargetLoss", "MaxEvaluations"]
+    assert arguments["stop_trials"]["percentile"] == 90
+    assert json.loads((run_dir / "ended.json").read_text())["reason"] == "limit of 2 evaluations"
+    for changes, reason in (
+        (["--stop", "NoImprovement:n_evaluations=1,seconds=1e6"], "no improvement in 1 evaluation"),
+        (["--stop", "none", "--trials", 5], "limit of 5 evaluations"),
+    ):
+        more = invoke("resume", run_dir, *changes, "--jobs", 1, "--quiet")
+        assert more.exit_code == 0, more.stderr
+        assert json.loads((run_dir / "ended.json").read_text())["reason"] == reason
+
+
 def test_the_space_of_a_run_and_of_a_name(invoke: Invoke, run_dir: Path):
     of_run = invoke("space", run_dir)
     assert of_run.exit_code == 0 and "backbone:shaped_mlp:max_units" in of_run.stdout
@@ -216,6 +236,10 @@ def test_the_paper_space_shows_every_row_of_the_papers_table(invoke: Invoke):
         (("fit", "sklearn:iris", "--holdout", "1.5"), 2, "is not in the range"),
         (("fit", "sklearn:iris", "--resampling", "often"), 2, "a number of folds"),
         (("fit", "sklearn:iris", "--column-kind", "size"), 2, "COLUMN=numeric"),
+        (("fit", "sklearn:iris", "--stop", "NoImprovemnt:seconds=3"), 2, "did you mean 'NoImprovement'?"),
+        (("fit", "sklearn:iris", "--stop", "NoImprovement:seconds=soon"), 2, "not 'NoImprovement:seconds=soon'"),
+        (("fit", "sklearn:iris", "--stop", "TargetLoss"), 2, "TargetLoss needs 'value'"),
+        (("fit", "sklearn:iris", "--stop-trials", "100"), 2, "is not in the range"),
         (("fit", "sklearn:irsi"), 1, "did you mean 'iris'?"),
         (("fit", "sklearn:iris", "--target", "spezies"), 1, "Unknown target column"),
         (("fit", "absent.csv", "--target", "y"), 1, "absent.csv"),
