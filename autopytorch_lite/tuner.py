@@ -123,21 +123,16 @@ def tune(
         BudgetError: a limit is negative.
         TypeError: neither or both of `objective` and `executor` are given, or `stop` is no rule.
     """
+    _check_who_evaluates(objective, executor)
     rules = as_rules(stop) + (() if n_trials is None else (MaxEvaluations(n_trials),))
     limit = None if time_limit is None else TimeLimit(time_limit)
     with contextlib.ExitStack() as stack:
         directory = _directory(run_dir, stack)
-        if store is None:
-            store = MemoryStore() if run_dir is None else HistoryStore(directory.path)
-        store.open()
-        stack.callback(store.close)
+        store = _opened(_default_store(run_dir) if store is None else store, stack)
         if run_dir is not None:
             claim(directory, space=_space_of(searcher), searcher=_settings_of(searcher))
         if executor is None:
-            executor = _default_executor(objective, directory.files)
-            stack.callback(executor.close)
-        elif objective is not None:
-            raise TypeError("Give tune() an objective or an executor that has one, not both.")
+            executor = _default_executor(objective, directory.files, stack)
         loop = _Loop(searcher, executor, store, TrialFiles(directory.files), callbacks, stop_trials)
         _begin_with(store, warm_start)
         loop.replay()
@@ -148,6 +143,13 @@ def tune(
         if run_dir is not None:
             _note_end(directory, result)
         return result
+
+
+def _check_who_evaluates(objective: Objective | None, executor: Executor | None) -> None:
+    if objective is None and executor is None:
+        raise TypeError("tune() needs an objective, or an executor that has one; it got neither.")
+    if objective is not None and executor is not None:
+        raise TypeError("Give tune() an objective or an executor that has one, not both.")
 
 
 def _begin_with(store: Store, lines: Sequence[Line]) -> None:
@@ -365,10 +367,23 @@ def _directory(run_dir: str | os.PathLike[str] | None, stack: contextlib.ExitSta
     return RunDirectory(Path(run_dir))
 
 
-def _default_executor(objective: Objective | None, files_root: Path) -> Executor:
-    if objective is None:
-        raise TypeError("tune() needs an objective, or an executor that has one; it got neither.")
-    return SerialExecutor(objective, files_root=files_root)
+def _default_store(run_dir: str | os.PathLike[str] | None) -> Store:
+    return MemoryStore() if run_dir is None else HistoryStore(run_dir)
+
+
+def _opened(store: Store, stack: contextlib.ExitStack) -> Store:
+    """The store, closed with the stack."""
+    store.open()
+    stack.callback(store.close)
+    return store
+
+
+def _default_executor(objective: Objective | None, files_root: Path, stack: contextlib.ExitStack) -> Executor:
+    """Evaluates in this process; closed with the stack."""
+    assert objective is not None
+    executor = SerialExecutor(objective, files_root=files_root)
+    stack.callback(executor.close)
+    return executor
 
 
 def _space_of(searcher: Searcher) -> Mapping[str, Any] | None:

@@ -324,8 +324,9 @@ def test_wrong_arguments_are_named(tmp_path: Path) -> None:
         tune(hyperband(), quadratic, time_limit=-1)
     with pytest.raises(BudgetError, match="n_trials"):
         tune(hyperband(), quadratic, n_trials=-1)
-    with pytest.raises(TypeError, match="objective"):
-        tune(hyperband())
+    with pytest.raises(TypeError, match="neither"):
+        tune(hyperband(), run_dir=tmp_path / "run")
+    assert not (tmp_path / "run").exists(), "used to be made and claimed before"
     with pytest.raises(TypeError, match="not both"):
         tune(hyperband(), quadratic, executor=SerialExecutor(quadratic, files_root=tmp_path))
 
