@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -218,27 +218,43 @@ def make_dataset(
     _check_classes_have_weight(target, codes, weights)
     group_codes = None if groups is None else check_groups(groups, n_rows)
     schema = TableSchema.infer(raw, column_kinds)
-    table = schema.encode(raw)
-    if max_cells_for_folds is not None and _n_cells(table, target) > max_cells_for_folds and _is_auto(resampling):
-        resampling = HOLDOUT_FRACTION if X_val is None else resampling
+    rows = _Rows(schema.encode(raw), codes, weights, group_codes)
     if X_val is None and y_val is None:
-        folds = make_folds(
-            codes,
-            is_classification=target.task.is_classification,
-            resampling=resampling,
-            groups=group_codes,
-            sample_weight=weights,
-            seed=seed,
-            X=X,
-        )
+        resampling = _affordable(resampling, rows.table, target, max_cells_for_folds)
+        folds = _divided(rows, target, resampling, seed, X)
     else:
-        table, codes = _append_validation(schema, target, table, codes, X_val, y_val, resampling)
-        n_val = len(table) - n_rows
-        weights = None if weights is None else np.append(weights, np.ones(n_val))
-        group_codes = None if group_codes is None else np.append(group_codes, np.full(n_val, group_codes.max() + 1))
-        folds = (Fold(np.arange(n_rows), np.arange(n_rows, n_rows + n_val)),)
-    name = fingerprint(_facts(schema, target), table.numeric, table.categorical, codes, weights)
-    return Dataset(schema, target, table, codes, weights, group_codes, folds, name)
+        _check_validation(X_val, y_val, resampling)
+        rows = _with_validation(rows, schema, target, X_val, y_val)
+        folds = (Fold(np.arange(n_rows), np.arange(n_rows, len(rows.table))),)
+    name = fingerprint(_facts(schema, target), rows.table.numeric, rows.table.categorical, rows.y, rows.sample_weight)
+    return Dataset(schema, target, *rows, folds, name)
+
+
+class _Rows(NamedTuple):
+    """The fields of a `Dataset` that have one entry per row."""
+
+    table: EncodedTable
+    y: Array
+    sample_weight: FloatArray | None
+    groups: IntArray | None
+
+
+def _affordable(resampling: Resampling, table: EncodedTable, target: TargetSchema, max_cells: float | None) -> Any:
+    """A holdout where "auto" may decide and folds of so many cells would take too long; else what was asked for."""
+    is_too_large = max_cells is not None and _n_cells(table, target) > max_cells
+    return HOLDOUT_FRACTION if is_too_large and _is_auto(resampling) else resampling
+
+
+def _divided(rows: _Rows, target: TargetSchema, resampling: Resampling, seed: int, X: Any) -> tuple[Fold, ...]:
+    return make_folds(
+        rows.y,
+        is_classification=target.task.is_classification,
+        resampling=resampling,
+        groups=rows.groups,
+        sample_weight=rows.sample_weight,
+        seed=seed,
+        X=X,
+    )
 
 
 def _facts(schema: TableSchema, target: TargetSchema) -> Any:
@@ -267,20 +283,26 @@ def _check_classes_have_weight(target: TargetSchema, codes: Array, weights: Floa
         )
 
 
-def _append_validation(
-    schema: TableSchema, target: TargetSchema, table: EncodedTable, y: Array, X_val: Any, y_val: Any, resampling: Any
-) -> tuple[EncodedTable, Array]:
+def _check_validation(X_val: Any, y_val: Any, resampling: Resampling) -> None:
     if X_val is None or y_val is None:
         given, absent = ("y_val", "X_val") if X_val is None else ("X_val", "y_val")
         raise DataError(f"X_val and y_val must be given together; {given} came without {absent}.")
     if not _is_auto(resampling):
         raise DataError(f"Given X_val, the division is settled and resampling must be 'auto', got {resampling!r}.")
+
+
+def _with_validation(rows: _Rows, schema: TableSchema, target: TargetSchema, X_val: Any, y_val: Any) -> _Rows:
+    """The rows, and after them those to validate on: of weight one and in a group of their own."""
+    table, y, weights, groups = rows
     try:
         added = schema.encode(X_val)
     except DataError as error:
         raise DataError(f"X_val does not fit X: {error}") from error
-    check_length(y_val, len(added), "y_val", "X_val")
-    return (
+    n_val = len(added)
+    check_length(y_val, n_val, "y_val", "X_val")
+    return _Rows(
         EncodedTable(np.vstack([table.numeric, added.numeric]), np.vstack([table.categorical, added.categorical])),
         np.concatenate([y, target.encode(y_val, name="y_val")]),
+        None if weights is None else np.append(weights, np.ones(n_val)),
+        None if groups is None else np.append(groups, np.full(n_val, groups.max() + 1)),
     )
