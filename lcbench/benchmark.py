@@ -112,6 +112,10 @@ class Benchmark:
         """How many configurations were evaluated on the data set."""
         return len(self._config_ids(dataset_name))
 
+    def get_config_ids(self, dataset_name: str) -> list[str]:
+        """Ids of the configurations that were evaluated on the data set, in the order stored."""
+        return list(self._config_ids(dataset_name))
+
     def get_config(self, dataset_name: str, config_id: int | str) -> Config:
         """The configuration of one run: hyperparameter -> value, the constants included."""
         return _config(self._record(dataset_name, config_id))

@@ -76,10 +76,32 @@ def simulate() -> None:
     raise NotYetAvailableError("lcbench simulate, which runs searchers on recorded curves, does not exist yet.")
 
 
-@main.command(context_settings=_LATER)
-def analyse() -> None:
-    """Importance per budget and rank correlation between budgets (not in this version)."""
-    raise NotYetAvailableError("lcbench analyse, which reports importance and rank correlation, does not exist yet.")
+def _epochs(context: click.Context, parameter: click.Parameter, text: str) -> list[int]:
+    """Numbers separated by commas."""
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"give epochs separated by commas, not {text!r}.") from None
+
+
+@main.command()
+@click.argument("path", type=_PATH)
+@click.argument("datasets", nargs=-1, metavar="[DATASET]...")
+@click.option("--tag", default="Train/val_accuracy", show_default=True, help="A tag with learning curves.")
+@click.option("--epochs", default="2,6,17,50", show_default=True, callback=_epochs, help="Which to compare.")
+def analyse(path: str, datasets: tuple[str, ...], tag: str, epochs: list[int]) -> None:
+    """Rank correlation between epochs and importance per epoch, mean over the data sets (all, unless named).
+
+    Example: lcbench analyse data_2k_lw.json adult higgs --epochs 1,10,50
+    """
+    from lcbench.analysis import analyse as analysis_of
+
+    found = analysis_of(Benchmark(path), datasets, tag, epochs)
+    click.echo(f"Rank correlation of {tag} between epochs\n{found.correlations.to_string(float_format='%.2f')}\n")
+    click.echo(
+        f"Share of the variance of ranks that a hyperparameter explains alone, by epoch\n"
+        f"{found.importances.to_string(float_format='%.2f')}"
+    )
 
 
 if __name__ == "__main__":

@@ -41,7 +41,21 @@ def test_a_misuse_is_status_2(benchmark_file: Path, tmp_path: Path) -> None:
     assert run("info", tmp_path / "absent.json").exit_code == 2
 
 
-@pytest.mark.parametrize("command", ["generate", "simulate", "analyse"])
+def test_analyse_prints_correlations_and_importances(benchmark_file: Path) -> None:
+    result = run("analyse", benchmark_file, "Australian", "--epochs", "1,10,50")
+    assert result.exit_code == 0, result.output
+    header, *rows = [line.split() for line in result.output.splitlines()[1:5]]
+    assert header == ["1", "10", "50"]
+    assert [row[number + 1] for number, row in enumerate(rows)] == ["1.00"] * 3
+    assert "max_dropout" in result.output and "max_units" not in result.output, "what never varies explains nothing"
+
+
+def test_analyse_names_what_is_wrong(benchmark_file: Path) -> None:
+    assert "Epochs must be between 1 and 50" in run("analyse", benchmark_file, "--epochs", "2,51").output
+    assert run("analyse", benchmark_file, "--epochs", "two").exit_code == 2
+
+
+@pytest.mark.parametrize("command", ["generate", "simulate"])
 def test_commands_of_later_versions_say_so(command: str) -> None:
     result = run(command, "table.csv", "--time", "3")
     assert result.exit_code == 1
