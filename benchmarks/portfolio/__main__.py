@@ -84,7 +84,7 @@ def lcbench(folder: Path, out: Path, even: int, starts: int, size: int, seed: in
     and prints what it promises on tasks it was not selected on.
     """
     try:
-        surrogate = SurrogateFolder(folder)
+        surrogate = SurrogateFolder(folder, "anchored")
         command = f"python -m benchmarks.portfolio lcbench DATA_FOLDER --even {even} --starts {starts} --size {size}"
         about = {"sources": list(SOURCES), "cite": list(CITATIONS), "license": LICENSE, "seed": seed, "date": date}
         matrix = build_matrix(surrogate, even, starts, seed, {**about, "command": f"{command} --seed {seed}"})
