@@ -17,6 +17,7 @@ import click
 from autopytorch_lite.errors import AutoPyTorchLiteError
 from benchmarks.hpo.aggregate import Summary, summarise
 from benchmarks.hpo.figures import write_page, write_picture
+from benchmarks.hpo.problems import FAMILIES
 from benchmarks.hpo.searchers import SEARCHERS
 from benchmarks.hpo.study import Rows, Study, run_study
 from benchmarks.hpo.tables import markdown
@@ -45,9 +46,12 @@ def _names(text: str) -> tuple[str, ...]:
 
 def _numbers(text: str) -> tuple[float, ...]:
     try:
-        return tuple(sorted(float(part) for part in _names(text)))
-    except ValueError as error:
-        raise click.BadParameter(f"--budgets takes numbers separated by commas, got {text!r}.") from error
+        numbers = sorted(float(part) for part in _names(text))
+    except ValueError:
+        numbers = []
+    if not numbers or not numbers[0] > 0:
+        raise click.BadParameter(f"--budgets takes positive numbers separated by commas, got {text!r}.")
+    return tuple(numbers)
 
 
 @main.command()
@@ -101,7 +105,11 @@ def run(
 @click.option("--budgets", default=_BUDGETS, show_default=True, help="Where to look, in full trainings.")
 def table(out: Path, budgets: str) -> None:
     """Write tables and figures of OUT again, from the runs that are there."""
-    _write(out, _numbers(budgets))
+    at = _numbers(budgets)
+    try:
+        _write(out, at)
+    except AutoPyTorchLiteError as error:
+        raise click.ClickException(str(error)) from error
 
 
 @main.command()
@@ -115,7 +123,8 @@ def pictures(out: Path) -> None:
 
 def _write(out: Path, budgets: Sequence[float]) -> None:
     """The tables as results.md, the numbers as summary.json, one page of curves for each family."""
-    summaries = summarise(Rows(out).read().values(), budgets)
+    simulated = [row for row in Rows(out).read().values() if row["problem"] in FAMILIES]  # not those of `real`
+    summaries = summarise(simulated, budgets)
     text = "\n".join(map(markdown, summaries))
     (out / "results.md").write_text(text, encoding="utf-8")
     (out / "summary.json").write_text(json.dumps([_plain(summary) for summary in summaries], indent=1) + "\n")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
+from autopytorch_lite.errors import UnknownNameError
 from autopytorch_lite.types import FloatArray
 from benchmarks.hpo.anytime import Steps, cost_to_reach, mean_steps, regret_at
 from benchmarks.hpo.runs import RunKey
@@ -87,8 +88,15 @@ class Summary:
 
 
 def summarise(rows: Iterable[Mapping[str, Any]], budgets: Sequence[float]) -> list[Summary]:
-    """One summary per family of problems, in the order of the rows."""
+    """One summary per family of problems, in the order of the rows.
+
+    Raises:
+        UnknownNameError: a row is of a searcher that there is none of.
+    """
     rows = list(rows)
+    for row in rows:
+        if row["searcher"] not in SEARCHERS:
+            raise UnknownNameError("searcher of a row", row["searcher"], SEARCHERS)
     problems = dict.fromkeys(row["problem"] for row in rows)
     return [_summary(name, [row for row in rows if row["problem"] == name], tuple(budgets)) for name in problems]
 

@@ -83,11 +83,14 @@ def measure(key: RunKey, table: RealTable, seconds: float, n_trials: int | None 
     """One row: validation loss of the best full training over wall-clock seconds, thinking included.
 
     Raises:
+        UnknownNameError: there is no such searcher.
         UnavailableError: the row cannot be measured.
     """
+    if key.searcher not in SEARCHERS:
+        raise UnknownNameError("searcher", key.searcher, SEARCHERS)
     row = SEARCHERS[key.searcher]
-    if row.make is None:
-        raise UnavailableError("Public searchers are measured on simulated time only.")
+    if row.make is None or row.on is not None:
+        raise UnavailableError(f"{row.title}: measured on simulated time only.")
     searcher = Timed(row.make(table, key.seed))
     with tempfile.TemporaryDirectory() as folder:
         objective = table.objective(Path(folder) / "data", key.seed)

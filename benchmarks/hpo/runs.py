@@ -82,7 +82,7 @@ def run(key: RunKey, problem: Problem, limit: float, peer: PeerProcess | None = 
 
 def _measure(key: RunKey, problem: Problem, limit: float, peer: PeerProcess | None) -> dict[str, Any]:
     row = SEARCHERS[key.searcher]
-    problem = row.on(problem)
+    problem = problem if row.on is None else row.on(problem)
     limit_s = limit * problem.unit_s
     if row.make is None:
         evaluations, thinking_ms = _ask_peer(key, problem, limit_s, peer)

@@ -63,13 +63,13 @@ class Row:
     Attributes:
         title: what the table calls it.
         make: a new searcher for a problem and a seed; None for a peer, which lives in a process of its own.
-        on: the problem that this row is measured on, made from the real one.
+        on: makes the problem that this row is measured on from the real one; None: the real one itself.
         peer: name of the peer, see `benchmarks.hpo.peers`.
     """
 
     title: str
     make: Callable[[Searchable, int], Searcher] | None = None
-    on: Callable[[Problem], Problem] = lambda problem: problem
+    on: Callable[[Problem], Problem] | None = None
     peer: str | None = None
 
 

@@ -30,7 +30,7 @@ from benchmarks.hpo.peers import PeerError, PeerProcess, run_peer
 from benchmarks.hpo.peers.client import DRIVERS, describe
 from benchmarks.hpo.problems import FAMILIES
 from benchmarks.hpo.runs import RunKey, run
-from benchmarks.hpo.searchers import SEARCHERS, ExactEarly
+from benchmarks.hpo.searchers import SEARCHERS, ExactEarly, UnavailableError
 from benchmarks.hpo.study import Rows, Study, run_study
 from benchmarks.hpo.synthetic import ConditionalMixture, CountingOnes
 from benchmarks.lcbench_surrogate import SurrogateFolder
@@ -285,6 +285,22 @@ def test_the_command_measures_and_writes_tables_and_figures(data_folder: Path, t
     assert (random["n_tasks"], random["n_runs"]) == (2, 4)
 
 
+@pytest.mark.parametrize("budgets", ["", "five", "0,5"])
+def test_budgets_that_are_none_are_a_misuse(budgets: str, tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["table", str(tmp_path), "--budgets", budgets])
+    assert (result.exit_code, "positive numbers" in result.output) == (2, True), result.output
+
+
+def test_rows_of_real_trainings_have_a_table_of_their_own_and_unknown_searchers_are_named(tmp_path: Path) -> None:
+    """Used to end in a KeyError."""
+    Rows(tmp_path).append({**RunKey("real", "digits", "bohb", 0, 1)._asdict(), "status": "ok", "limit": 60})
+    result = CliRunner().invoke(main, ["table", str(tmp_path)])
+    assert (result.exit_code, result.output.strip()) == (0, "")
+    Rows(tmp_path).append({**RunKey("mixture", "3x3/0", "bohp", 0, 1)._asdict(), "status": "failed", "limit": 60})
+    result = CliRunner().invoke(main, ["table", str(tmp_path)])
+    assert (result.exit_code, "did you mean 'bohb'" in result.output) == (1, True), result.output
+
+
 def test_a_summary_has_the_numbers_of_its_rows() -> None:
     def row(searcher: str, task: str, seed: int, value: float, workers: int = 1) -> dict[str, Any]:
         key = RunKey("lcbench", task, searcher, seed, workers)
@@ -420,6 +436,11 @@ def test_the_real_study_trains_and_shows_the_loss_of_full_trainings(tmp_path: Pa
 
     table = real.RealTable("wine")
     table.budgets = (1, 2)
+    for searcher in ("smac", "ideal"):
+        with pytest.raises(UnavailableError, match="simulated time only"):
+            real.measure(RunKey("real", "wine", searcher, 0, 1), table, 1)
+    with pytest.raises(UnknownNameError, match="did you mean 'random'"):
+        real.measure(RunKey("real", "wine", "randon", 0, 1), table, 1)
     row = real.measure(RunKey("real", "wine", "random", 0, 1), table, 3600, n_trials=3)
     losses = [loss for _, loss in row["steps"]]
     assert (row["n_evaluations"], row["n_full"]) == (3, 3)
