@@ -151,16 +151,14 @@ def _text(kind: str, name_or_path: str) -> str:
             return Path(name_or_path).read_text(encoding="utf-8")
         except OSError as error:
             raise UnknownFileError(f"The {kind} {name_or_path} cannot be read: {error}.") from error
-    return str(_named(kind, name_or_path).read_text(encoding="utf-8"))
+    return str(_named(kind, name_or_path, "; a path ends in .json").read_text(encoding="utf-8"))
 
 
-def _named(kind: str, name: str) -> Any:
-    """The file of that name in this package."""
+def _named(kind: str, name: str, advice: str = "") -> Any:
+    """The file of that name in this package; `advice` is given where no name is close."""
     files = _files(kind)
     if name not in files:
         closest = difflib.get_close_matches(name, files, n=1)
-        hint = (
-            f"did you mean {closest[0]!r}?" if closest else f"known: {', '.join(sorted(files))}; a path ends in .json."
-        )
+        hint = f"did you mean {closest[0]!r}?" if closest else f"known: {', '.join(sorted(files))}{advice}."
         raise UnknownFileError(f"Unknown {kind} {name!r}; {hint}")
     return files[name]

@@ -61,6 +61,8 @@ def test_paths_of_shipped_files():
     assert prior_path("lcbench").read_bytes().startswith(b"PK")
     with pytest.raises(UnknownFileError, match="did you mean 'lcbench'"):
         prior_path("lcbensh")
+    with pytest.raises(UnknownFileError, match=r"known: lcbench\.$"):  # used to advise a path, which it does not take
+        prior_path("xyz")
 
 
 def test_paths_are_read(tmp_path):
@@ -73,7 +75,7 @@ def test_paths_are_read(tmp_path):
 def test_unknown_names_offer_the_closest():
     with pytest.raises(UnknownFileError, match="did you mean 'default'"):
         load_ranges("defualt")
-    with pytest.raises(UnknownFileError, match="known: default, lcbench, paper"):
+    with pytest.raises(UnknownFileError, match=r"known: default, lcbench, paper; a path ends in \.json"):
         load_portfolio("xyz")
 
 
