@@ -45,9 +45,11 @@ def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
 
 pytest.importorskip("hpbandster")
 
+from click.testing import CliRunner  # noqa: E402
 from hpbandster.core.nameserver import NameServer  # noqa: E402
 
 from autopytorch_lite.execution.hpbandster import HpBandSterExecutor, save_objective  # noqa: E402
+from autopytorch_lite.execution.hpbandster.__main__ import main  # noqa: E402
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 cloudpickle.register_pickle_by_value(contract)
@@ -317,3 +319,14 @@ def test_trainings_of_the_estimator_run_through_it(tmp_path: Path) -> None:
         (line,) = run_all(executor, [Proposal(0, BASELINE, 1)])
     assert line.ok, line.traceback
     assert (tmp_path / "files" / "0_1" / "validation_predictions.npy").is_file()
+
+
+@pytest.mark.parametrize(
+    ("nameserver", "objective", "message"),
+    [("10.0.0.1", "package.module:name", "HOST:PORT"), ("10.0.0.1:1", "package.module", "module:name or FILE.pkl")],
+)
+def test_a_worker_is_not_started_with_what_it_cannot_use(nameserver: str, objective: str, message: str) -> None:
+    """An objective without a name used to fail every trial instead."""
+    arguments = ["worker", "--nameserver", nameserver, "--run-id", "study", "--objective", objective]
+    result = CliRunner().invoke(main, arguments)
+    assert (result.exit_code, message in result.output) == (2, True), result.output

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from autopytorch_lite.execution.hpbandster.objectives import check_reference
 from autopytorch_lite.execution.hpbandster.worker import SearchWorker
 from autopytorch_lite.execution.serving import end_with_parent
 
@@ -40,6 +41,10 @@ def worker(nameserver: str, run_id: str, parent_pid: int | None, verbose: bool, 
     if not host or not port.isdigit():
         raise click.BadParameter(f"A name server is given as HOST:PORT, got {nameserver!r}.")
     objective = settings.pop("objective")
+    try:
+        check_reference(objective)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
     try:
         SearchWorker(objective, run_id, (host, int(port)), quiet=not verbose, **settings).run()
     except RuntimeError as error:

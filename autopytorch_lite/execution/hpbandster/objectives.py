@@ -37,11 +37,27 @@ def save_objective(objective: Objective, path: str | os.PathLike[str]) -> Path:
 
 
 def load_objective(reference: str) -> Objective:
-    """The objective that a reference names; see `ObjectiveReference`."""
+    """The objective that a reference names; see `ObjectiveReference`.
+
+    Raises:
+        ValueError: it is neither of the two forms.
+    """
+    check_reference(reference)
     if reference.endswith(".pkl"):
         return cloudpickle.loads(Path(reference).read_bytes())
     module, _, name = reference.partition(":")
     return attrgetter(name)(import_module(module))
+
+
+def check_reference(reference: str) -> None:
+    """Check the form of a reference, not what it names.
+
+    Raises:
+        ValueError: it is neither of the two forms.
+    """
+    module, _, name = reference.partition(":")
+    if not reference.endswith(".pkl") and not (module and name):
+        raise ValueError(f"An objective is given as module:name or FILE.pkl, got {reference!r}.")
 
 
 @dataclass(frozen=True)
