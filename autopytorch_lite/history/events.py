@@ -29,7 +29,7 @@ class Event:
     Attributes:
         kind: what happened; compares equal to its text.
         elapsed_s: seconds of search time, summed over sittings.
-        remaining_s: seconds until the time limit of this sitting; None without one.
+        remaining_s: seconds until a rule ends the search even if no evaluation ends before; None without such a rule.
         n_finished: evaluations finished so far, whatever their status, cancelled ones aside.
         n_running: evaluations running now.
         n_left: evaluations until a limit on their number is reached, running ones included; None without one.
