@@ -1,4 +1,4 @@
-"""Learning curves of many configurations on many data sets: reading them, and what later versions do with them.
+"""Learning curves of many configurations on many data sets: reading, analysing, and searching in simulated time.
 
 `lcbench.Benchmark(path)` answers the calls of the original LCBench reader.
 """

@@ -70,10 +70,30 @@ def generate() -> None:
     raise NotYetAvailableError("lcbench generate, which records learning curves on your own table, does not exist yet.")
 
 
-@main.command(context_settings=_LATER)
-def simulate() -> None:
-    """Run searchers on recorded curves in simulated time (not in this version)."""
-    raise NotYetAvailableError("lcbench simulate, which runs searchers on recorded curves, does not exist yet.")
+@main.command()
+@click.argument("path", type=_PATH)
+@click.argument("dataset")
+@click.option(
+    "--searchers", default="freeze_thaw,bohb,hyperband,random", show_default=True, help="Separated by commas."
+)
+@click.option("--tag", default="Train/val_accuracy", show_default=True, help="What is searched for; a learning curve.")
+@click.option("--trainings", default=20.0, show_default=True, help="Simulated time of a run, in full trainings.")
+@click.option("--seeds", default=1, show_default=True, help="Runs of each searcher.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(min=1), help="Evaluations at once.")
+def simulate(path: str, dataset: str, searchers: str, tag: str, trainings: float, seeds: int, workers: int) -> None:
+    """Run searchers on the recorded curves of DATASET in simulated time.
+
+    A configuration has the curve of the recorded one that is nearest. Shown is the regret of the incumbent: how much
+    worse it is than the best recorded run, in units of the tag.
+
+    Example: lcbench simulate data_2k_lw.json adult --searchers bohb,random --seeds 5
+    """
+    from lcbench.simulation import RecordedTask, compare
+
+    task = RecordedTask(Benchmark(path), dataset, tag)
+    found = compare(task, searchers.split(","), n_trainings=trainings, n_seeds=seeds, n_workers=workers)
+    click.echo(f"Regret of {tag} after parts of {trainings:g} full trainings' time, mean of {seeds} runs")
+    click.echo(found.to_string(float_format="%.4g"))
 
 
 def _epochs(context: click.Context, parameter: click.Parameter, text: str) -> list[int]:

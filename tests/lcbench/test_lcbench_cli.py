@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
 from click.testing import CliRunner, Result
 
 from lcbench.cli import main
@@ -55,10 +54,18 @@ def test_analyse_names_what_is_wrong(benchmark_file: Path) -> None:
     assert run("analyse", benchmark_file, "--epochs", "two").exit_code == 2
 
 
-@pytest.mark.parametrize("command", ["generate", "simulate"])
-def test_commands_of_later_versions_say_so(command: str) -> None:
-    result = run(command, "table.csv", "--time", "3")
+def test_simulate_prints_a_row_for_each_searcher(benchmark_file: Path) -> None:
+    options = ["--searchers", "random,hyperband", "--trainings", "3", "--seeds", "2"]
+    result = run("simulate", benchmark_file, "Australian", *options)
+    assert result.exit_code == 0, result.output
+    assert [line.split()[0] for line in result.output.splitlines()[2:]] == ["random", "hyperband"]
+    wrong = run("simulate", benchmark_file, "Australian", "--searchers", "bohp")
+    assert (wrong.exit_code, "did you mean 'bohb'" in wrong.output) == (1, True)
+
+
+def test_a_command_of_a_later_version_says_so() -> None:
+    result = run("generate", "table.csv", "--time", "3")
     assert result.exit_code == 1
-    assert result.output.startswith(f"Error: lcbench {command}, which ")
+    assert result.output.startswith("Error: lcbench generate, which ")
     assert len(result.output.splitlines()) == 1
-    assert run(command, "--help").exit_code == 0
+    assert run("generate", "--help").exit_code == 0
