@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from autopytorch_lite.history.trial import Finished, Proposal, Proposed
 from autopytorch_lite.pipeline.build import default_graph
-from autopytorch_lite.search import BOHB, Hyperband, RandomSearch, Searcher
+from autopytorch_lite.search import BOHB, FreezeThaw, Hyperband, RandomSearch, Searcher
 from autopytorch_lite.space.compile import compile
 from autopytorch_lite.space.encode import VectorCodec
 from autopytorch_lite.types import DatasetInfo, FloatArray, Task
@@ -120,6 +120,7 @@ def cases() -> dict[str, tuple[MakeSearcher, int]]:
     return {
         "random search, LCBench": (partial(RandomSearch, lcbench, max_budget=52), 300),
         "Hyperband, LCBench": (partial(hyperband, lcbench), 300),
+        "FreezeThaw, LCBench": (partial(FreezeThaw, lcbench, min_budget=2, max_budget=52), 300),
         "BOHB, LCBench": (partial(bohb, lcbench), 300),
         "BOHB, LCBench, asynchronous": (partial(bohb, lcbench, schedule="asynchronous"), 300),
         "BOHB, LCBench, one rung": (partial(one_rung, lcbench), 300),
