@@ -55,9 +55,5 @@ class MissingExtraError(AutoPyTorchLiteError, ImportError):
         super().__init__(f"{purpose} needs {package!r}: pip install 'autopytorch-lite[{extra}]'.", name=package)
 
 
-class NotYetAvailableError(AutoPyTorchLiteError, NotImplementedError):
-    """A documented feature that this version does not have; the message names what is missing."""
-
-
 class DivergedError(AutoPyTorchLiteError, ArithmeticError):
     """Training produced a loss or weights that are not finite."""

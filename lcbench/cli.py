@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
-from autopytorch_lite.errors import AutoPyTorchLiteError, NotYetAvailableError
+from autopytorch_lite.errors import AutoPyTorchLiteError
+from autopytorch_lite.history.whole_files import replacing
 from lcbench.benchmark import Benchmark
+from search_spaces import FileFormatError, UnknownFileError
 
 _PATH = click.Path(exists=True, dir_okay=False)
-_LATER = {"ignore_unknown_options": True, "allow_extra_args": True}
 
 
 class _ErrorsAsOneLine(click.Group):
@@ -22,7 +24,7 @@ class _ErrorsAsOneLine(click.Group):
         """Run the command named on the command line."""
         try:
             return super().invoke(ctx)
-        except AutoPyTorchLiteError as error:
+        except (AutoPyTorchLiteError, FileFormatError, UnknownFileError, OSError) as error:
             raise click.ClickException(str(error)) from error
 
 
@@ -64,10 +66,42 @@ def query(path: str, dataset: str, tag: str, config_id: str) -> None:
     click.echo(json.dumps(value.tolist() if isinstance(value, np.ndarray) else value))
 
 
-@main.command(context_settings=_LATER)
-def generate() -> None:
-    """Record learning curves on your own table (not in this version)."""
-    raise NotYetAvailableError("lcbench generate, which records learning curves on your own table, does not exist yet.")
+@main.command()
+@click.argument("table")
+@click.option("--target", help="Column to predict. Not needed for openml: and sklearn: tables.")
+@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The .json file to write.")
+@click.option("--name", help="Name of the data set in the file.  [default: that of the table]")
+@click.option("--configs", default=100, show_default=True, type=click.IntRange(min=1), help="Configurations.")
+@click.option("--epochs", default=50, show_default=True, type=click.IntRange(min=2), help="Of each training.")
+@click.option("--space", default="lcbench", show_default=True, help="Search space of networks: a name or a path.")
+@click.option("--jobs", default=1, show_default=True, type=click.IntRange(min=1), help="Worker processes.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
+@click.option("--run-dir", type=click.Path(file_okay=False, path_type=Path), help="Keep the run; it is continued.")
+def generate(
+    table: str, target: str | None, out: Path, name: str | None, configs: int, epochs: int, **options: Any
+) -> None:
+    """Record learning curves of random configurations on TABLE, in the format that the other commands read.
+
+    TABLE is the path of a csv or parquet file, openml:TASK_ID, or sklearn:NAME.
+
+    Example: lcbench generate train.csv --target price --configs 200 --jobs 4 --out price.json --run-dir runs/price
+    """
+    from autopytorch_lite.data.readers import read_table
+    from lcbench.generation import generate as generated
+
+    X, y, _ = read_table(table, target)
+    if y is None:
+        raise click.UsageError("--target must name the column to predict.")
+    source, _, rest = table.rpartition(":")
+    task_id = int(rest) if source == "openml" and rest.isdigit() else 0
+    dataset_name = name or Path(rest).name.split(".")[0]
+    runs = generated(
+        X, y, dataset_name=dataset_name, n_configs=configs, n_epochs=epochs, n_jobs=options.pop("jobs"),
+        openml_task_id=task_id, **options,
+    )  # fmt: skip
+    with replacing(out) as file:
+        file.write(json.dumps(runs, allow_nan=False).encode())
+    click.echo(f"{out}: {len(runs[dataset_name])} of {configs} configurations have learning curves")
 
 
 @main.command()

@@ -68,7 +68,10 @@ class RecordedTask:
         )
 
     def curves(self, config: Config, budget: int) -> SimulatedCurve:
-        """The recorded training that is nearest, up to a budget; for a `SimulatedExecutor`."""
+        """The recorded training that is nearest, up to a budget; for a `SimulatedExecutor`.
+
+        What the configuration has beyond the names of the space does not matter.
+        """
         number = self._nearest(config)
         return SimulatedCurve(self._losses[number, :budget], self._seconds[number, :budget])
 
@@ -78,7 +81,7 @@ class RecordedTask:
         return float(np.nan_to_num(final, nan=float(np.nanmax(final)))[self._nearest(config)] - np.nanmin(final))
 
     def _nearest(self, config: Config) -> int:
-        differences = self._vectors - self._codec.encode(config)
+        differences = self._vectors - self._codec.encode({name: config[name] for name in self.space})
         differences[:, self._is_choice] = differences[:, self._is_choice] != 0
         return int(np.argmin((differences**2).sum(axis=1)))
 

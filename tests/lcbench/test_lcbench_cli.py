@@ -61,11 +61,3 @@ def test_simulate_prints_a_row_for_each_searcher(benchmark_file: Path) -> None:
     assert [line.split()[0] for line in result.output.splitlines()[2:]] == ["random", "hyperband"]
     wrong = run("simulate", benchmark_file, "Australian", "--searchers", "bohp")
     assert (wrong.exit_code, "did you mean 'bohb'" in wrong.output) == (1, True)
-
-
-def test_a_command_of_a_later_version_says_so() -> None:
-    result = run("generate", "table.csv", "--time", "3")
-    assert result.exit_code == 1
-    assert result.output.startswith("Error: lcbench generate, which ")
-    assert len(result.output.splitlines()) == 1
-    assert run("generate", "--help").exit_code == 0
