@@ -1,4 +1,4 @@
-"""How much a training is worth: expected improvement, on the log scale. Pure functions."""
+"""How much a training is worth: expected improvement and the rate at which it comes, on the log scale."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from autopytorch_lite.types import FloatArray
 
 _FAR = -6.0
 """Below so many standard deviations the closed form loses all digits and its asymptotic series takes over."""
+_NEWS = np.arange(-3.0, 7.01, 0.4)
+"""What a rung may show, in standard deviations; far into the good side, where rare improvements come from."""
+_LOG_WEIGHTS = -(_NEWS**2) / 2 - np.log(np.exp(-(_NEWS**2) / 2).sum())
+_CHANCES = np.cumsum(np.exp(_LOG_WEIGHTS)[::-1])[::-1]
+"""Probability of at least so good news."""
 
 
 def log_expected_improvement(means: FloatArray, deviations: FloatArray, best: float) -> FloatArray:
@@ -30,3 +35,36 @@ def log_expected_improvement(means: FloatArray, deviations: FloatArray, best: fl
     ratio = -far * np.exp(log_ndtr(far) - (-(far**2) / 2 - np.log(2 * np.pi) / 2))  # |z| * Phi / phi, below 1
     tail = log_density + np.log(np.maximum(1 - ratio, far**-2.0 / 4))
     return np.asarray(np.where(z > _FAR, close, tail) + np.log(deviations))
+
+
+def log_improvement_rate(
+    means: FloatArray, deviations: FloatArray, news: FloatArray, costs: FloatArray, best: float
+) -> FloatArray:
+    """Log of the expected improvement per expected cost under the best plan: train to a rung, go on only if it is good.
+
+    A plan names a rung and a threshold. It pays for the training up to the rung; if the mean to expect then is below
+    the threshold, the plan ends there without gain, else the rest is paid for and the improvement is had. The last
+    rung as the only one, which is plain expected improvement per cost, is a plan too.
+
+    Args:
+        means: of the final values, float array, shape (m,).
+        deviations: their standard deviations, positive, shape (m,).
+        news: standard deviations of what observing each rung but the last adds to the mean, shape (m, n_rungs - 1);
+            0 where a rung tells nothing, or is over.
+        costs: still to be paid up to each rung, shape (m, n_rungs); the last is positive.
+        best: what is to be improved upon.
+
+    Source: the index of Weitzman (1979), "Optimal Search for the Best Alternative", in its form as a ratio, for boxes
+    that open in steps; compare Xie et al. (2024), "Cost-aware Bayesian Optimization via the Pandora's Box Gittins
+    Index".
+    """
+    rates = log_expected_improvement(means, deviations, best) - np.log(costs[:, -1])
+    for rung in range(news.shape[1]):
+        told = np.minimum(news[:, rung], 0.9999 * deviations)
+        then = np.sqrt(deviations**2 - told**2)[:, None]
+        gains = log_expected_improvement(means[:, None] + told[:, None] * _NEWS, then, best) + _LOG_WEIGHTS
+        tops = gains.max(axis=1, keepdims=True)
+        gains_above = np.log(np.cumsum(np.exp(gains - tops)[:, ::-1], axis=1)[:, ::-1] + 1e-300) + tops
+        paid = costs[:, rung, None] + (costs[:, -1:] - costs[:, rung, None]) * _CHANCES
+        rates = np.maximum(rates, (gains_above - np.log(paid)).max(axis=1))
+    return np.asarray(rates)

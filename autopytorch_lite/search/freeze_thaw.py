@@ -44,9 +44,10 @@ class FreezeThaw:
     """Bayesian optimisation over (configuration, rung): train the most promising configuration one rung further.
 
     A Gaussian process joins what was observed at all rungs and, if there is a prior, what is known from other tasks.
-    Candidates are random configurations, those of the prior, those begun before, and the neighbours of the best. The
-    one with the largest expected improvement at the largest budget, per time still to be spent on it, is begun
-    (origin "model") or continued from its checkpoint. Nobody waits for a rung to fill.
+    Candidates are random configurations, those of the prior, those begun before, and the neighbours of the best. For
+    each the best plan is found: train up to some rung, and go on only if what is seen there is good enough. The one
+    whose plan promises the most improvement at the largest budget per cost is begun (origin "model") or continued from
+    its checkpoint. Nobody waits for a rung to fill.
 
     Args:
         space: what to search.
@@ -61,8 +62,6 @@ class FreezeThaw:
         n_local: neighbours looked at for each proposal.
         cost_exponent: 0 ignores time, 1 asks for improvement per second; None: 0.3 with a prior, which knows what takes
             long, else 0. With 0, seconds change nothing and a search can be repeated.
-        continuation_bonus: what each rung reached adds to the log of a configuration's expected improvement: prefers
-            going on to beginning a near copy.
 
     Raises:
         BudgetError: budgets or eta contradict each other.
@@ -85,14 +84,13 @@ class FreezeThaw:
         baseline: Sequence[Config] = (),
         seed: int = 0,
         n_candidates: int = 300,
-        n_local: int = 200,
+        n_local: int = 120,
         cost_exponent: float | None = None,
-        continuation_bonus: float = 1.0,
     ):
         self.space = space
         if cost_exponent is None:
             cost_exponent = 0.0 if prior is None else 0.3
-        self._options = Options(eta, n_candidates, n_local, cost_exponent, continuation_bonus)
+        self._options = Options(eta, n_candidates, n_local, cost_exponent)
         self._budgets = rungs(min_budget, max_budget, eta)
         self._sampler = ConfigurationSampler(space)
         self._baseline = Portfolio(baseline, self._sampler, "Baseline")

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from autopytorch_lite.history.trial import Finished, Line, Proposed, Status
-from autopytorch_lite.search.acquisition import log_expected_improvement
+from autopytorch_lite.search.acquisition import log_expected_improvement, log_improvement_rate
 from autopytorch_lite.search.freeze_thaw_model import Forecast, LossModel
 from autopytorch_lite.search.gaussian_process import Geometry
 from autopytorch_lite.search.ledger import Ledger
 from autopytorch_lite.search.sampling import ConfigurationSampler
 from autopytorch_lite.search.task_prior import TaskPrior
-from autopytorch_lite.types import Array, Config, FloatArray
+from autopytorch_lite.types import Array, Config, FloatArray, IntArray
 
+_N_FRESH = 20
+"""So many configurations that were not begun are compared in depth."""
+_N_BEGUN = 10
+"""So many of those that may be continued."""
+_PATIENCE = 3.0
+"""A rung may have so many times more trainings beside the next one than successive halving gives it."""
 _N_STARTS = 5
 _N_ROUNDS = 3
 _STEPS = (0.01, 0.2)
@@ -38,14 +44,12 @@ class Options:
     n_candidates: int
     n_local: int
     cost_exponent: float
-    continuation_bonus: float
 
     def __post_init__(self) -> None:
         rules = {
             "n_candidates must be at least 1": (self.n_candidates >= 1, self.n_candidates),
             "n_local must be at least 0": (self.n_local >= 0, self.n_local),
             "cost_exponent must be at least 0": (self.cost_exponent >= 0, self.cost_exponent),
-            "continuation_bonus must be at least 0": (self.continuation_bonus >= 0, self.continuation_bonus),
         }
         for rule, (holds, value) in rules.items():
             if not holds:
@@ -117,88 +121,93 @@ class Candidates:
         rungs = np.full(len(self._vectors), -1)
         for column, config_id in continued.items():
             rungs[column] = alive[config_id]
-        scores = self._worth(forecast, best, self._model.log_rates(), rungs)
-        is_open = ~np.array(self._taken) if can_grow else np.zeros(len(scores), dtype=bool)
+        worth = self._worth(forecast, self._model.log_rates(), best)
+        is_open = ~np.array(self._taken) if can_grow else np.zeros(len(worth), dtype=bool)
         is_open[list(continued)] = True
         overdue = self._overdue_rung(alive.values())
         if overdue is not None:
             is_open &= rungs == overdue
             can_grow = False
-        scores[~is_open] = -np.inf
-        ranked = np.argsort(-scores, kind="stable")[: int(is_open.sum())]
-        neighbours = self._neighbours(rng, ranked, scores, rungs, best, pending) if can_grow else iter(())
-        return self._first_allowed(ranked, scores, continued, neighbours, ledger, rng)
+        worth[~is_open] = -np.inf
+        neighbours = self._neighbours(rng, worth, rungs, best, pending) if can_grow else []
+        columns = self._shortlist(worth, rungs)
+        for number in self._ranked(columns, rungs, neighbours, best, pending):
+            if number < len(columns):
+                column = int(columns[number])
+                return continued[column] if column in continued else self._config(column)
+            config = neighbours[number - len(columns)]
+            if not ledger.knows(config) and self._sampler.allows(config):
+                return config
+        return self._sampler.sample(rng, ledger.knows)
+
+    @staticmethod
+    def _shortlist(worth: FloatArray, rungs: Array) -> IntArray:
+        """The most promising columns, of those to begin and of those to continue."""
+        chosen: list[int] = []
+        for group, n in ((rungs < 0, _N_FRESH), (rungs >= 0, _N_BEGUN)):
+            open_ones = np.flatnonzero(group & (worth > -np.inf))
+            chosen += open_ones[np.argsort(-worth[open_ones], kind="stable")[:n]].tolist()
+        return np.array(chosen, dtype=np.int64)
+
+    def _ranked(
+        self,
+        columns: IntArray,
+        rungs: Array,
+        neighbours: list[Config],
+        best: float,
+        pending: list[tuple[int, int]],
+    ) -> list[int]:
+        """Places of columns and neighbours, by the rate of improvement they promise, best first."""
+        vectors = self._sampler.codec.encode_many(neighbours)
+        outlook = self._model.outlook(columns, vectors, pending)
+        reached = np.concatenate([rungs[columns], np.full(len(neighbours), -1)])
+        epochs = np.array(self._budgets) - np.array([0, *self._budgets])[reached + 1][:, None]
+        costs = np.maximum(epochs, 0) * np.exp(self._options.cost_exponent * outlook.log_rates)[:, None]
+        news = np.where(epochs[:, :-1] > 0, outlook.news, 0.0)
+        rates = log_improvement_rate(outlook.final.means, outlook.final.deviations, news, costs, best)
+        return np.argsort(-rates, kind="stable").tolist()
 
     def _overdue_rung(self, waiting: Iterable[int]) -> int | None:
-        """The rung from which somebody has to go on now, so that rungs stay in the proportions of successive halving.
+        """The rung from which somebody has to go on now, so that rungs stay near the proportions of successive halving.
 
-        The model may promote more than one in eta, never less: cheap trainings would else be preferred forever where
-        it expects a little of each.
+        The model may promote as many as it likes, but not much less than one in eta: where it wrongly trusts the lowest
+        rung, cheap trainings would else be preferred forever.
         """
         present = set(waiting)
         for rung in reversed(range(len(self._budgets) - 1)):
-            is_due = self._n_begun[rung] >= self._options.eta * (self._n_begun[rung + 1] + 1)
+            share = _PATIENCE * self._options.eta
+            is_due = self._n_begun[rung] >= share * (self._n_begun[rung + 1] + 1)
             if is_due and rung in present:
                 return rung
         return None
 
-    def _first_allowed(
-        self,
-        ranked: Array,
-        scores: FloatArray,
-        continued: Mapping[int, int],
-        neighbours: Iterator[tuple[float, Config]],
-        ledger: Ledger,
-        rng: np.random.Generator,
-    ) -> int | Config:
-        """The best of the columns and the neighbours that is new and not forbidden."""
-        top = scores[ranked[0]] if len(ranked) else -np.inf
-        for score, config in neighbours:
-            if score <= top:
-                break
-            if not ledger.knows(config) and self._sampler.allows(config):
-                return config
-        if len(ranked):
-            column = int(ranked[0])
-            return continued[column] if column in continued else self._config(column)
-        return self._sampler.sample(rng, ledger.knows)
-
     def _neighbours(
-        self,
-        rng: np.random.Generator,
-        ranked: Array,
-        scores: FloatArray,
-        rungs: Array,
-        best: float,
-        pending: list[tuple[int, int]],
-    ) -> Iterator[tuple[float, Config]]:
-        """Worth and configuration of what a few rounds of local search find, best first."""
+        self, rng: np.random.Generator, worth: FloatArray, rungs: Array, best: float, pending: list[tuple[int, int]]
+    ) -> list[Config]:
+        """What a few rounds of local search find from the most promising columns and the best that is known."""
         if not self._model.n_observations or not self._options.n_local:
-            return
-        starts = ranked[:_N_STARTS].tolist()
+            return []
+        starts = np.argsort(-worth, kind="stable")[: min(_N_STARTS, int((worth > -np.inf).sum()))].tolist()
         finals = [column for (column, rung) in self._observed if rung == len(self._budgets) - 1]
         if finals:
             starts.append(max(finals, key=lambda column: self._observed[column, len(self._budgets) - 1]))
-        vectors = self._vectors[starts]
-        bonus = self._options.continuation_bonus * (rungs[starts] + 1)
-        worth = np.where(np.array(self._taken)[starts] & (rungs[starts] < 0), -np.inf, scores[starts] - bonus)
+        if not starts:
+            return []
+        vectors, values = self._vectors[starts], worth[starts]
         improved = np.zeros(len(starts), dtype=bool)
         per_start = max(self._options.n_local // (_N_ROUNDS * len(starts)), 1)
         largest = _STEPS[1]
         for _ in range(_N_ROUNDS):
             tried = self._perturb(rng, np.repeat(vectors, per_start, axis=0), largest)
-            forecast, log_rates = self._model.forecast_vectors(tried, pending)
-            tried_worth = self._worth(forecast, best, log_rates, np.full(len(tried), -1)).reshape(-1, per_start)
+            tried_worth = self._worth(*self._model.forecast_vectors(tried, pending), best).reshape(-1, per_start)
             winners = tried_worth.argmax(axis=1)
-            values = tried_worth[np.arange(len(starts)), winners]
-            better = values > worth
+            found = tried_worth[np.arange(len(starts)), winners]
+            better = found > values
             vectors[better] = tried.reshape(len(starts), per_start, -1)[np.arange(len(starts)), winners][better]
-            worth = np.where(better, values, worth)
+            values = np.where(better, found, values)
             improved |= better
             largest *= _SHRINK
-        for start in np.argsort(-worth, kind="stable"):
-            if improved[start]:
-                yield float(worth[start]), self._sampler.codec.decode(vectors[start])
+        return [self._sampler.codec.decode(vector) for vector in vectors[improved]]
 
     def _perturb(self, rng: np.random.Generator, vectors: FloatArray, largest: float) -> FloatArray:
         """Neighbours of vectors, float64, shape (m, n_dims), as points of the space unless it is plain."""
@@ -216,14 +225,10 @@ class Candidates:
         moved = np.where(np.isnan(moved), fresh, moved)
         return codec.encode_many(codec.decode(vector) for vector in moved)
 
-    def _worth(self, forecast: Forecast, best: float, log_rates: FloatArray, rungs: Array) -> FloatArray:
-        """Log of the expected improvement per cost still to be spent, with the bonus of those begun, shape (m,)."""
-        epochs_done = np.array([0, *self._budgets])[rungs + 1]
-        log_cost = log_rates + np.log(np.maximum(self._budgets[-1] - epochs_done, 1e-9))
+    def _worth(self, forecast: Forecast, log_rates: FloatArray, best: float) -> FloatArray:
+        """Log of the expected improvement of training to the end, per cost of an epoch, shape (m,)."""
         gain = log_expected_improvement(forecast.means, forecast.deviations, best)
-        return np.asarray(
-            gain - self._options.cost_exponent * log_cost + self._options.continuation_bonus * (rungs + 1)
-        )
+        return gain - self._options.cost_exponent * log_rates
 
     def _score_to_beat(self, forecast: Forecast) -> float:
         """The best expected score of a configuration evaluated at the largest budget; before there is one, of any."""

@@ -42,6 +42,37 @@ class Forecast:
     deviations: FloatArray
 
 
+@dataclass(frozen=True)
+class Outlook:
+    """What to expect of configurations on their way to the last rung.
+
+    Attributes:
+        final: of the last rung.
+        news: float64, shape (m, n_rungs - 1): standard deviations of what observing each rung before the last would
+            add to the final means.
+        log_rates: float64, shape (m,): log of the seconds per epoch, up to a constant.
+    """
+
+    final: Forecast
+    news: FloatArray
+    log_rates: FloatArray
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """The observations in terms of the process.
+
+    Attributes:
+        centre: where scores are centred.
+        scale: the unit in which the process is measured.
+        residuals: float64, shape (n,): scores less their prior means, whitened.
+    """
+
+    centre: float
+    scale: float
+    residuals: FloatArray
+
+
 class LossModel:
     """A Gaussian process over (configuration, rung), with columns whose forecasts are kept up to date.
 
@@ -66,6 +97,7 @@ class LossModel:
         self._observations: list[Observation] = []
         self._used: list[Observation] = []
         self._next_fit = _FIRST_FIT
+        self._current: _Fit | None = None
         self._rates = _RateModel(geometry)
         self._posterior = Posterior(self._kernel, self._no_items(), self._no_items())
 
@@ -84,11 +116,7 @@ class LossModel:
         expected = self._expect(vectors)
         points = self._geometry.points(vectors)
         self._points = np.concatenate([self._points, points])
-        self._expected = Expectation(
-            np.concatenate([self._expected.means, expected.means]),
-            np.concatenate([self._expected.loadings, expected.loadings]),
-            np.concatenate([self._expected.log_rates, expected.log_rates]),
-        )
+        self._expected = Expectation.concatenate([self._expected, expected])
         self._posterior.add_columns(self._items_of(points, expected, self._n_rungs - 1))
 
     def observe(self, column: int, rung: int, score: float) -> None:
@@ -96,6 +124,7 @@ class LossModel:
         observation = Observation(column, rung, score)
         self._observations.append(observation)
         self._used.append(observation)
+        self._current = None
         if len(self._observations) >= self._next_fit:
             self._fit()
             self._next_fit = math.ceil(len(self._observations) * _REFIT_GROWTH)
@@ -116,7 +145,7 @@ class LossModel:
 
     def forecast_vectors(self, vectors: FloatArray, pending: list[tuple[int, int]]) -> tuple[Forecast, FloatArray]:
         """What to expect of configurations that are no columns, and the log of their seconds per epoch."""
-        expected, points = self._expect(vectors), self._geometry.points(vectors)
+        expected, points = self._expect(vectors, self._n_rungs - 1), self._geometry.points(vectors)
         items = self._items_of(points, expected, self._n_rungs - 1)
         forecast = self._forecast(items.means, self._posterior.project(items), items, pending)
         return forecast, self._rates.predict(points) + expected.log_rates
@@ -125,24 +154,49 @@ class LossModel:
         """Log of the seconds per epoch to expect of the columns, up to a constant, shape (n_columns,)."""
         return self._rates.predict(self._points) + self._expected.log_rates
 
+    def outlook(self, columns: IntArray, vectors: FloatArray, pending: list[tuple[int, int]]) -> Outlook:
+        """What to expect of some columns, followed by configurations that are none."""
+        points = np.concatenate([self._points[columns], self._geometry.points(vectors)])
+        expected = Expectation.concatenate([self._expected[columns], self._expect(vectors)])
+        last = self._n_rungs - 1
+        finals = self._items_of(points, expected, last)
+        projected = self._posterior.project(finals)
+        news = np.zeros((len(points), last))
+        if self._used:
+            for rung in range(last):
+                news[:, rung] = self._news(self._items_of(points, expected, rung), finals, projected)
+        forecast = self._forecast(finals.means, projected, finals, pending)
+        return Outlook(forecast, news, self._rates.predict(points) + expected.log_rates)
+
+    def _news(self, items: Items, finals: Items, projected: FloatArray) -> FloatArray:
+        """Standard deviations by which observing items would move the means of the same configurations' finals."""
+        kernel, own = self._kernel, self._posterior.project(items)
+        variances = kernel.variances(items) - (own**2).sum(axis=0) + kernel.noise
+        shared = kernel.same(items, finals) - (own * projected).sum(axis=0)
+        return np.asarray(self._fitted().scale * np.abs(shared) / np.sqrt(np.maximum(variances, 1e-10)))
+
     def _forecast(
         self, means: FloatArray, projections: FloatArray, items: Items | None, pending: list[tuple[int, int]]
     ) -> Forecast:
-        kernel = self._kernel
-        variances = self._posterior.column_variances() if items is None else kernel.variances(items)
-        scores, n_pseudo, typical = self._scores()
-        if not len(scores):
-            return Forecast(means, np.sqrt(variances - kernel.level))
-        centre = scores.mean()
-        whitened = self._posterior.whiten(np.column_stack([scores - centre, self._posterior.observed.means]))
-        scale = fit_scale(whitened, n_pseudo, typical).value
-        residuals = whitened[:, 0] - scale * whitened[:, 1]
+        variances = self._posterior.column_variances() if items is None else self._kernel.variances(items)
+        if not self._used:
+            return Forecast(means, np.sqrt(variances - self._kernel.level))
+        fit = self._fitted()
         remaining = variances - (projections**2).sum(axis=0)
         if pending:
             asked = self._items([Observation(column, rung, math.nan) for column, rung in pending])
             remaining = remaining - self._posterior.reductions(projections, asked, items)
-        deviations = scale * np.sqrt(np.maximum(remaining, 1e-10))
-        return Forecast(centre + scale * means + residuals @ projections, deviations)
+        deviations = fit.scale * np.sqrt(np.maximum(remaining, 1e-10))
+        return Forecast(fit.centre + fit.scale * means + fit.residuals @ projections, deviations)
+
+    def _fitted(self) -> _Fit:
+        if self._current is None:
+            scores, n_pseudo, typical = self._scores()
+            centre = scores.mean()
+            whitened = self._posterior.whiten(np.column_stack([scores - centre, self._posterior.observed.means]))
+            scale = fit_scale(whitened, n_pseudo, typical).value
+            self._current = _Fit(float(centre), scale, whitened[:, 0] - scale * whitened[:, 1])
+        return self._current
 
     def _scores(self) -> tuple[FloatArray, float, float]:
         """Scores of the observations in use, failures as bad ones, and what scale to expect of them."""
@@ -173,11 +227,11 @@ class LossModel:
         columns = self._items_of(self._points, self._expected, self._n_rungs - 1)
         self._posterior = Posterior(self._kernel, self._items(self._used), columns)
 
-    def _expect(self, vectors: FloatArray) -> Expectation:
+    def _expect(self, vectors: FloatArray, first_rung: int = 0) -> Expectation:
         if self._prior is not None:
-            return self._prior.expect(vectors)
-        n = len(vectors)
-        return Expectation(np.zeros((n, self._n_rungs)), np.zeros((n, self._n_rungs, 0)), np.zeros(n))
+            return self._prior.expect(vectors, first_rung)
+        shape = (len(vectors), self._n_rungs - first_rung)
+        return Expectation(np.zeros(shape), np.zeros((*shape, 0)), np.zeros(len(vectors)))
 
     def _items(self, observations: list[Observation]) -> Items:
         columns = np.array([observation.column for observation in observations], dtype=np.int64)
@@ -186,8 +240,9 @@ class LossModel:
         return Items(self._points[columns], rungs, expected.means[columns, rungs], expected.loadings[columns, rungs])
 
     def _items_of(self, points: FloatArray, expected: Expectation, rung: int) -> Items:
+        place = rung - self._n_rungs  # from the end: the expectation may lack the lower rungs
         rungs = np.full(len(points), rung, dtype=np.int64)
-        return Items(points, rungs, expected.means[:, rung], expected.loadings[:, rung])
+        return Items(points, rungs, expected.means[:, place], expected.loadings[:, place])
 
     def _no_items(self) -> Items:
         return self._items([])

@@ -135,10 +135,10 @@ class Kernel:
     def between(self, a: Items, b: Items) -> FloatArray:
         """Covariances, noise left out, float64, shape (len(a), len(b))."""
         lower = np.maximum(a.rungs[:, None], b.rungs[None, :])
-        distances = _distances(a.points / self._scales, b.points / self._scales)
-        covariances = _matern(distances) * (self.smooth + self._gap_sums[lower])
+        distances = scaled_distances(a.points / self._scales, b.points / self._scales)
+        covariances = matern(distances) * (self.smooth + self._gap_sums[lower])
         if self.rough:
-            covariances += self.rough * _matern(distances / _ROUGHNESS)
+            covariances += self.rough * matern(distances / _ROUGHNESS)
         covariances += self.level + self._shift_sums[lower]
         if a.loadings.shape[1]:
             covariances += self.weights * (a.loadings @ b.loadings.T)
@@ -146,8 +146,13 @@ class Kernel:
 
     def variances(self, items: Items) -> FloatArray:
         """Prior variances, noise left out, float64, shape (len(items),)."""
-        parts = self.smooth + self.rough + self.level + (self._gap_sums + self._shift_sums)[items.rungs]
-        return parts + self.weights * np.einsum("ij,ij->i", items.loadings, items.loadings)
+        return self.same(items, items)
+
+    def same(self, a: Items, b: Items) -> FloatArray:
+        """Covariances of the items of a and b, one by one, of the same configurations, noise left out, shape (n,)."""
+        lower = np.maximum(a.rungs, b.rungs)
+        parts = self.smooth + self.rough + self.level + (self._gap_sums + self._shift_sums)[lower]
+        return parts + self.weights * np.einsum("ij,ij->i", a.loadings, b.loadings)
 
 
 def _sums_from(values: FloatArray) -> FloatArray:
@@ -155,13 +160,14 @@ def _sums_from(values: FloatArray) -> FloatArray:
     return np.append(np.cumsum(values[::-1])[::-1], 0.0)
 
 
-def _distances(a: FloatArray, b: FloatArray) -> FloatArray:
-    squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)[None, :] - 2 * (a @ b.T)
-    return _ROOT5 * np.sqrt(np.maximum(squares, 0.0))
+def scaled_distances(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Distances of points, in units of the lengthscales, times the root of 5, shape (len(a), len(b))."""
+    squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * (a @ b.T)
+    return _ROOT5 * np.sqrt(np.maximum(squares, 0.0, out=squares), out=squares)
 
 
-def _matern(distances: FloatArray) -> FloatArray:
-    """Matern 5/2 of distances that were multiplied by the root of 5."""
+def matern(distances: FloatArray) -> FloatArray:
+    """Matern 5/2 of `scaled_distances`."""
     return (1 + distances * (1 + distances / 3)) * np.exp(-distances)
 
 
@@ -237,11 +243,6 @@ class Posterior:
         """Values of the observed items, shape (n, k), times the inverse Cholesky factor."""
         n = len(self.observed)
         return _solve(self._factor.view(n, n), values) if n else np.zeros((0, values.shape[1]))
-
-    def log_determinant(self) -> float:
-        """Half the log determinant of the observations' covariance."""
-        n = len(self.observed)
-        return float(np.log(np.diagonal(self._factor.view(n, n))).sum())
 
     def project(self, items: Items) -> FloatArray:
         """Covariances of items with the observations, whitened, float64, shape (n, len(items))."""
@@ -385,7 +386,7 @@ class _Likelihood:
         n, d = len(self._items), len(kernel.lengthscales)
         inverse_squares = kernel.lengthscales**-2.0
         distances = _ROOT5 * np.sqrt(np.maximum(inverse_squares @ self._squares, 0.0)).reshape(n, n)
-        smooth, rough = _matern(distances), _matern(distances / _ROUGHNESS)
+        smooth, rough = matern(distances), matern(distances / _ROUGHNESS)
         gaps = _sums_from(kernel.gaps)[self._lower]
         covariances = smooth * (kernel.smooth + gaps) + kernel.rough * rough + kernel.level
         covariances += _sums_from(kernel.shifts)[self._lower] + kernel.weights * self._loadings
@@ -401,8 +402,8 @@ class _Likelihood:
         residual = inverse @ (self._values / scale.value - self._items.means)
         slopes = inverse - np.outer(residual, residual)
         gradient = np.empty_like(logs)
-        falls = (kernel.smooth + gaps) * _matern_fall(distances)
-        falls += kernel.rough / _ROUGHNESS**2 * _matern_fall(distances / _ROUGHNESS)
+        falls = (kernel.smooth + gaps) * matern_fall(distances)
+        falls += kernel.rough / _ROUGHNESS**2 * matern_fall(distances / _ROUGHNESS)
         gradient[:d] = (self._squares @ (slopes * falls).ravel()) * inverse_squares / 2
         gradient[d] = kernel.smooth * (slopes * smooth).sum() / 2
         gradient[d + 1] = kernel.rough * (slopes * rough).sum() / 2
@@ -416,6 +417,6 @@ class _Likelihood:
         return float(value), gradient + deviations / self._spread
 
 
-def _matern_fall(distances: FloatArray) -> FloatArray:
+def matern_fall(distances: FloatArray) -> FloatArray:
     """Derivative of Matern 5/2 by the log lengthscale, divided by the squared scaled difference of that dimension."""
     return 5 / 3 * (1 + distances) * np.exp(-distances)

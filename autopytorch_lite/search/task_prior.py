@@ -18,9 +18,9 @@ from scipy.optimize import minimize
 
 from autopytorch_lite.errors import PortfolioError, SpaceError, UnknownNameError
 from autopytorch_lite.portfolio import PerformanceMatrix
-from autopytorch_lite.search.gaussian_process import Geometry, Kernel
+from autopytorch_lite.search.gaussian_process import Geometry, Kernel, matern, matern_fall, scaled_distances
 from autopytorch_lite.space.encode import VectorCodec
-from autopytorch_lite.types import Array, FloatArray
+from autopytorch_lite.types import Array, FloatArray, IntArray
 
 _MAX_NODES = 1500
 _N_FOR_LENGTHSCALES = 240
@@ -45,6 +45,18 @@ class Expectation:
     means: FloatArray
     loadings: FloatArray
     log_rates: FloatArray
+
+    def __getitem__(self, index: IntArray) -> Expectation:
+        return Expectation(self.means[index], self.loadings[index], self.log_rates[index])
+
+    @staticmethod
+    def concatenate(parts: list[Expectation]) -> Expectation:
+        """Several as one."""
+        return Expectation(
+            np.concatenate([part.means for part in parts]),
+            np.concatenate([part.loadings for part in parts]),
+            np.concatenate([part.log_rates for part in parts]),
+        )
 
 
 class TaskPrior:
@@ -85,16 +97,34 @@ class TaskPrior:
         points = geometry.points(self.vectors)
         self.lengthscales = _fit_lengthscales(points, geometry, outputs)
         self._nodes = points / self.lengthscales[geometry.dim_of]
-        self._coefficients = _interpolate(self._nodes, np.column_stack([outputs, rates]))
+        coefficients = _interpolate(self._nodes, np.column_stack([outputs, rates]))
+        of_tasks = coefficients[:, :-1].reshape(len(points), self._n_rungs, self._n_tasks)
+        outputs = _mean_and_loadings(of_tasks)
+        self._offsets = _mean_and_loadings(self._level.T)
+        self._coefficients = [
+            np.hstack([outputs[:, rung:].reshape(len(points), -1), coefficients[:, -1:]])
+            for rung in range(self._n_rungs)
+        ]  # by first rung
 
-    def expect(self, vectors: FloatArray) -> Expectation:
-        """What the other tasks say about configurations, given as vectors, float64, shape (m, n_dims)."""
+    def expect(self, vectors: FloatArray, first_rung: int = 0) -> Expectation:
+        """What the other tasks say about configurations, given as vectors, float64, shape (m, n_dims).
+
+        Args:
+            vectors: the configurations.
+            first_rung: leave out the rungs below.
+        """
         points = self._geometry.points(vectors) / self.lengthscales[self._geometry.dim_of]
-        values = _kernel(points, self._nodes) @ self._coefficients
-        tasks = values[:, :-1].reshape(len(vectors), self._n_rungs, self._n_tasks) + self._level.T[None]
-        means = tasks.mean(axis=2)
-        deviations = (tasks - means[:, :, None]) / np.sqrt(self._n_tasks - 1)
-        return Expectation(means, np.concatenate([deviations, _DOUBT * means[:, :, None]], axis=2), values[:, -1])
+        shape = (len(vectors), self._n_rungs - first_rung, self._n_tasks + 2)
+        values = matern(scaled_distances(points, self._nodes)) @ self._coefficients[first_rung]
+        by_rung = values[:, :-1].reshape(shape) + self._offsets[first_rung:]
+        return Expectation(by_rung[:, :, 0], by_rung[:, :, 1:], values[:, -1])
+
+
+def _mean_and_loadings(of_tasks: FloatArray) -> FloatArray:
+    """What `Expectation` holds, from values by task, along the last axis: the mean, deviations, and the mean again."""
+    means = of_tasks.mean(axis=-1, keepdims=True)
+    deviations = (of_tasks - means) / np.sqrt(of_tasks.shape[-1] - 1)
+    return np.concatenate([means, deviations, _DOUBT * means], axis=-1)
 
 
 def _encode(matrix: PerformanceMatrix, codec: VectorCodec) -> FloatArray:
@@ -148,15 +178,9 @@ def _log_rates(matrix: PerformanceMatrix) -> FloatArray:
     return np.asarray(relative.sum(axis=0) / np.maximum(is_known.sum(axis=0), 1))
 
 
-def _kernel(a: FloatArray, b: FloatArray) -> FloatArray:
-    squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)[None, :] - 2 * (a @ b.T)
-    distances = np.sqrt(5 * np.maximum(squares, 0.0))
-    return np.asarray((1 + distances * (1 + distances / 3)) * np.exp(-distances))
-
-
 def _interpolate(nodes: FloatArray, outputs: FloatArray) -> FloatArray:
     """Coefficients of kernel interpolation, shape (n, n_outputs); outputs may be NaN at nodes where unknown."""
-    covariances = _kernel(nodes, nodes)
+    covariances = matern(scaled_distances(nodes, nodes))
     covariances[np.diag_indices(len(nodes))] += _NODE_NOISE
     coefficients = np.zeros_like(outputs)
     patterns, of_output = np.unique(np.isfinite(outputs).T, axis=0, return_inverse=True)
@@ -195,14 +219,12 @@ def _negative_log_posterior(
     n, n_outputs = targets.shape
     inverse_squares = np.exp(-2 * logs)
     distances = np.sqrt(5 * np.maximum(inverse_squares @ squares, 0.0)).reshape(n, n)
-    decay = np.exp(-distances)
-    covariances = 0.95 * (1 + distances * (1 + distances / 3)) * decay
+    covariances = 0.95 * matern(distances)
     covariances[np.diag_indices(n)] += 0.05
     factor = cho_factor(covariances, lower=True, check_finite=False)
     solved = cho_solve(factor, targets)
     slopes = n_outputs * cho_solve(factor, np.eye(n)) - solved @ solved.T
-    falls = 0.95 * 5 / 3 * (1 + distances) * decay
-    gradient = (squares @ (slopes * falls).ravel()) * inverse_squares / 2
+    gradient = (squares @ (slopes * 0.95 * matern_fall(distances)).ravel()) * inverse_squares / 2
     value = n_outputs * np.log(np.diagonal(factor[0])).sum() + (targets * solved).sum() / 2
     deviations = logs - centre
     return float(value + (deviations**2).sum() / 2), gradient + deviations
@@ -221,8 +243,8 @@ def typical_kernel(geometry: Geometry, n_rungs: int, lengthscales: Array | None 
     shares = 0.5 ** np.arange(n_gaps)
     return Kernel(
         lengthscales=np.asarray(lengthscales) if informed else np.full(geometry.n_dims, 0.3 * np.sqrt(geometry.n_dims)),
-        smooth=0.25 if informed else 1.0,
-        rough=0.02 if informed else 0.01,
+        smooth=0.07 if informed else 1.0,
+        rough=0.03 if informed else 0.01,
         gaps=(0.1 if informed else 0.3) * shares,
         shifts=(0.05 if informed else 2.0) * shares,
         level=25.0,

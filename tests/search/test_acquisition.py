@@ -7,7 +7,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from autopytorch_lite.search.acquisition import log_expected_improvement
+from autopytorch_lite.search.acquisition import log_expected_improvement, log_improvement_rate
 
 
 @pytest.mark.parametrize(("mean", "deviation", "best"), [(0.0, 1.0, 0.0), (1.0, 0.2, 0.5), (-2.0, 1.5, 1.0)])
@@ -24,3 +24,36 @@ def test_is_smooth_and_strictly_ordered_far_below_the_best() -> None:
     assert (np.diff(values) > 0).all()
     around_the_seam = log_expected_improvement(np.array([-6.0001, -5.9999]), np.ones(2), 0.0)
     assert np.diff(around_the_seam)[0] < 0.01
+
+
+def test_without_news_the_rate_is_the_improvement_per_cost() -> None:
+    means, deviations, costs = np.array([0.0, -3.0]), np.array([1.0, 0.5]), np.array([[1.0, 4.0], [0.0, 2.0]])
+    rates = log_improvement_rate(means, deviations, np.zeros((2, 1)), costs, 0.5)
+    assert rates == pytest.approx(log_expected_improvement(means, deviations, 0.5) - np.log(costs[:, -1]))
+
+
+@pytest.mark.parametrize(("mean", "told", "cost"), [(0.0, 0.8, 0.1), (-1.0, 0.99, 0.04), (0.5, 0.3, 0.3)])
+def test_the_rate_is_that_of_the_best_threshold(mean: float, told: float, cost: float) -> None:
+    """One rung before the last: the integral over what it may show, for every threshold, by quadrature."""
+    best, rest = 1.0, np.sqrt(1 - told**2)
+
+    def rate(threshold: float) -> float:
+        def gain(shown: float) -> float:
+            improvement = np.exp(log_expected_improvement(np.array([shown]), np.array([rest]), best)[0])
+            return float(improvement * norm.pdf(shown, mean, told))
+
+        return quad(gain, threshold, mean + 8 * told)[0] / (cost + (1 - cost) * norm.sf(threshold, mean, told))
+
+    expected = max(rate(threshold) for threshold in np.linspace(mean - 3 * told, mean + 4 * told, 60))
+    found = log_improvement_rate(np.array([mean]), np.ones(1), np.array([[told]]), np.array([[cost, 1.0]]), best)
+    assert np.exp(found[0]) == pytest.approx(expected, rel=0.1)
+
+
+def test_a_cheap_rung_that_tells_much_makes_beginning_worthwhile() -> None:
+    costs = np.array([[0.04, 0.3, 1.0]])
+    rates = [
+        log_improvement_rate(np.zeros(1), np.ones(1), np.array([[told, 0.0]]), costs, 2.0)[0]
+        for told in (0.0, 0.5, 0.9, 0.99)
+    ]
+    assert (np.diff(rates) > 0).all()
+    assert rates[-1] - rates[0] > np.log(5)
