@@ -22,7 +22,10 @@ _N_FRESH = 20
 _N_BEGUN = 10
 """So many of those that may be continued."""
 _PATIENCE = 3.0
-"""A rung may have so many times more trainings beside the next one than successive halving gives it."""
+"""So many times more trainings than in successive halving a rung may have beside the next, if there is a prior.
+
+Without one the model knows nothing of what low rungs tell but what it has seen, and there the factor is 1.
+"""
 _N_STARTS = 5
 _N_ROUNDS = 3
 _STEPS = (0.01, 0.2)
@@ -81,6 +84,7 @@ class Candidates:
         self._budgets = budgets
         self._options = options
         self._model = LossModel(geometry, budgets, prior)
+        self._most_per_next = options.eta * (1.0 if prior is None else _PATIENCE)
         self._is_plain = sampler.is_unconditional and not (sampler.codec.n_choices > 0).any()
         self._vectors = np.zeros((0, sampler.codec.n_dims))
         self._column_of: dict[frozenset[tuple[str, object]], int] = {}
@@ -175,8 +179,7 @@ class Candidates:
         """
         present = set(waiting)
         for rung in reversed(range(len(self._budgets) - 1)):
-            share = _PATIENCE * self._options.eta
-            is_due = self._n_begun[rung] >= share * (self._n_begun[rung + 1] + 1)
+            is_due = self._n_begun[rung] >= self._most_per_next * (self._n_begun[rung + 1] + 1)
             if is_due and rung in present:
                 return rung
         return None

@@ -245,7 +245,7 @@ def typical_kernel(geometry: Geometry, n_rungs: int, lengthscales: Array | None 
         lengthscales=np.asarray(lengthscales) if informed else np.full(geometry.n_dims, 0.3 * np.sqrt(geometry.n_dims)),
         smooth=0.07 if informed else 1.0,
         rough=0.03 if informed else 0.01,
-        gaps=(0.1 if informed else 0.3) * shares,
+        gaps=(0.1 if informed else 0.9) * shares,
         shifts=(0.05 if informed else 2.0) * shares,
         level=25.0,
         weights=0.5,

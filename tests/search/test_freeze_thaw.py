@@ -82,13 +82,14 @@ def test_trainings_are_continued_not_repeated() -> None:
     assert sum(budget == 9 for budget in seen.values()) >= 10
 
 
-def test_rungs_stay_near_the_proportions_of_successive_halving() -> None:
-    result = search(make(), n_trials=150)
+@pytest.mark.parametrize(("informed", "most"), [(False, 3), (True, 9)])
+def test_rungs_stay_near_the_proportions_of_successive_halving(informed: bool, most: int) -> None:
+    result = search(make(prior=make_matrix() if informed else None), n_trials=150)
     counts = [
         sum(line.key.budget == budget for line in result.lines if isinstance(line, Finished)) for budget in BUDGETS
     ]
-    assert counts[0] <= 9 * (counts[1] + 1) + 1
-    assert counts[1] <= 9 * (counts[2] + 1) + 1
+    assert counts[0] <= most * (counts[1] + 1) + 1
+    assert counts[1] <= most * (counts[2] + 1) + 1
 
 
 def test_workers_are_always_busy_and_never_on_the_same_configuration() -> None:
