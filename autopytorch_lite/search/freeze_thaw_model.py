@@ -159,30 +159,38 @@ class LossModel:
         points = np.concatenate([self._points[columns], self._geometry.points(vectors)])
         expected = Expectation.concatenate([self._expected[columns], self._expect(vectors)])
         last = self._n_rungs - 1
-        finals = self._items_of(points, expected, last)
-        projected = self._posterior.project(finals)
+        by_rung = [self._items_of(points, expected, rung) for rung in range(self._n_rungs)]
+        projected = np.split(self._posterior.project(Items.concatenate(by_rung)), self._n_rungs, axis=1)
         news = np.zeros((len(points), last))
         if self._used:
             for rung in range(last):
-                news[:, rung] = self._news(self._items_of(points, expected, rung), finals, projected)
-        forecast = self._forecast(finals.means, projected, finals, pending)
+                news[:, rung] = self._news(by_rung[rung], by_rung[last], projected[rung], projected[last])
+        forecast = self._forecast(by_rung[last].means, projected[last], by_rung[last], pending)
         return Outlook(forecast, news, self._rates.predict(points) + expected.log_rates)
 
-    def _news(self, items: Items, finals: Items, projected: FloatArray) -> FloatArray:
-        """Standard deviations by which observing items would move the means of the same configurations' finals."""
-        kernel, own = self._kernel, self._posterior.project(items)
-        variances = kernel.variances(items) - (own**2).sum(axis=0) + kernel.noise
-        shared = kernel.same(items, finals) - (own * projected).sum(axis=0)
+    def _news(self, items: Items, finals: Items, own: FloatArray, projected: FloatArray) -> FloatArray:
+        """Standard deviations by which observing items would move the means of the same configurations' finals.
+
+        Args:
+            items: of a rung.
+            finals: of the last.
+            own: the items' projections.
+            projected: those of the finals.
+        """
+        variances = self._kernel.variances(items) - (own**2).sum(axis=0) + self._kernel.noise
+        shared = self._kernel.same(items, finals) - (own * projected).sum(axis=0)
         return np.asarray(self._fitted().scale * np.abs(shared) / np.sqrt(np.maximum(variances, 1e-10)))
 
     def _forecast(
         self, means: FloatArray, projections: FloatArray, items: Items | None, pending: list[tuple[int, int]]
     ) -> Forecast:
-        variances = self._posterior.column_variances() if items is None else self._kernel.variances(items)
+        if items is None:
+            remaining = self._posterior.column_variances()
+        else:
+            remaining = self._kernel.variances(items) - (projections**2).sum(axis=0)
         if not self._used:
-            return Forecast(means, np.sqrt(variances - self._kernel.level))
+            return Forecast(means, np.sqrt(remaining - self._kernel.level))
         fit = self._fitted()
-        remaining = variances - (projections**2).sum(axis=0)
         if pending:
             asked = self._items([Observation(column, rung, math.nan) for column, rung in pending])
             remaining = remaining - self._posterior.reductions(projections, asked, items)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dtrtrs
 from scipy.optimize import minimize
 
 from autopytorch_lite.types import FloatArray, IntArray
@@ -224,7 +224,7 @@ class Posterior:
         if n:
             projections = _solve(self._factor.view(n, n), kernel.between(observed, columns))
         self._projections = _Growing(projections)
-        self._variances = kernel.variances(columns)
+        self._variances = kernel.variances(columns) - (projections**2).sum(axis=0)
 
     def observe(self, item: Items) -> None:
         """Add one observed item."""
@@ -234,10 +234,11 @@ class Posterior:
     def add_columns(self, items: Items) -> None:
         """Add columns."""
         n, m = len(self.observed), len(self.columns)
+        projections = self.project(items)
         self._projections.reserve(n, m + len(items))
-        self._projections.array[:n, m : m + len(items)] = self.project(items)
+        self._projections.array[:n, m : m + len(items)] = projections
         self.columns = Items.concatenate([self.columns, items])
-        self._variances = np.append(self._variances, self.kernel.variances(items))
+        self._variances = np.append(self._variances, self.kernel.variances(items) - (projections**2).sum(axis=0))
 
     def whiten(self, values: FloatArray) -> FloatArray:
         """Values of the observed items, shape (n, k), times the inverse Cholesky factor."""
@@ -271,7 +272,7 @@ class Posterior:
         return np.asarray((_solve(np.linalg.cholesky(among), across) ** 2).sum(axis=0))
 
     def column_variances(self) -> FloatArray:
-        """Prior variances of the columns, shape (n_columns,)."""
+        """Variances of the columns given the observations, noise left out, shape (n_columns,)."""
         return self._variances
 
     def _grow(self, item: Items) -> None:
@@ -284,7 +285,9 @@ class Posterior:
         self._factor.array[n, n] = pivot
         self._projections.reserve(n + 1, m)
         covariances = self.kernel.between(item, self.columns)[0]
-        self._projections.array[n, :m] = (covariances - row @ self._projections.view(n, m)) / pivot
+        projection = (covariances - row @ self._projections.view(n, m)) / pivot
+        self._projections.array[n, :m] = projection
+        self._variances = self._variances - projection**2
 
 
 class _Growing:
@@ -307,7 +310,11 @@ class _Growing:
 
 
 def _solve(factor: FloatArray, right: FloatArray) -> FloatArray:
-    return np.asarray(solve_triangular(factor, right, lower=True, check_finite=False))
+    """The inverse of a lower triangular factor, times something."""
+    if not right.size:
+        return right
+    solved, _ = dtrtrs(factor.T, right, lower=0, trans=1)  # the transpose is in the order that LAPACK has
+    return np.asarray(solved)
 
 
 @dataclass(frozen=True)
