@@ -11,7 +11,7 @@ import numpy as np
 from autopytorch_lite.history.trial import Finished, Line, Proposed, Status
 from autopytorch_lite.search.acquisition import log_expected_improvement, log_improvement_rate
 from autopytorch_lite.search.freeze_thaw_model import Forecast, LossModel
-from autopytorch_lite.search.gaussian_process import Geometry
+from autopytorch_lite.search.gaussian_process import Geometry, Kernel
 from autopytorch_lite.search.ledger import Ledger
 from autopytorch_lite.search.sampling import ConfigurationSampler
 from autopytorch_lite.search.task_prior import TaskPrior
@@ -83,7 +83,6 @@ class Candidates:
         self._sampler = sampler
         self._budgets = budgets
         self._options = options
-        self._model = LossModel(geometry, budgets, prior)
         self._most_per_next = options.eta * (1.0 if prior is None else _PATIENCE)
         self._is_plain = sampler.is_unconditional and not (sampler.codec.n_choices > 0).any()
         self._vectors = np.zeros((0, sampler.codec.n_dims))
@@ -92,10 +91,17 @@ class Candidates:
         self._observed: dict[tuple[int, int], float] = {}  # (column, rung) -> score
         self._n_begun = [0] * len(budgets)  # trials proposed, by rung
         self._trained: dict[int, int] = {}  # column -> epochs of its last trial
-        random = np.random.default_rng([seed, _POOL_STREAM])
-        configs = [sampler.codec.decode(vector) for vector in ([] if prior is None else prior.vectors)]
-        configs += [sampler.sample(random, self._knows) for _ in range(options.n_candidates)]
+        rng = np.random.default_rng([seed, _POOL_STREAM])
+        random = [sampler.sample(rng, self._knows) for _ in range(options.n_candidates)]
+        n_active = float(np.mean([len(config) for config in random]))
+        self._model = LossModel(geometry, budgets, prior, n_active)
+        configs = [sampler.codec.decode(vector) for vector in ([] if prior is None else prior.vectors)] + random
         self._add([config for config in configs if sampler.allows(config)], taken=False)
+
+    @property
+    def typical_kernel(self) -> Kernel:
+        """The kernel to expect before anything is observed."""
+        return self._model.typical_kernel
 
     def read(self, line: Line, ledger: Ledger) -> None:
         """Take in a line that the ledger has."""

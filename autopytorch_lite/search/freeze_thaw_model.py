@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autopytorch_lite.search.gaussian_process import Geometry, Items, KernelBelief, Posterior, fit_scale
+from autopytorch_lite.search.gaussian_process import Geometry, Items, Kernel, KernelBelief, Posterior, fit_scale
 from autopytorch_lite.search.task_prior import Expectation, TaskPrior, typical_kernel
 from autopytorch_lite.types import FloatArray, IntArray
 
@@ -83,14 +83,17 @@ class LossModel:
         geometry: of the space.
         budgets: the rungs, epochs, ascending.
         prior: what other tasks say; None: nothing.
+        n_active: how many dimensions a configuration has on average; None: all.
     """
 
-    def __init__(self, geometry: Geometry, budgets: tuple[int, ...], prior: TaskPrior | None):
+    def __init__(
+        self, geometry: Geometry, budgets: tuple[int, ...], prior: TaskPrior | None, n_active: float | None = None
+    ):
         self._geometry = geometry
         self._n_rungs = len(budgets)
         self._prior = prior
         lengthscales = None if prior is None else prior.lengthscales
-        self._belief = KernelBelief(typical_kernel(geometry, self._n_rungs, lengthscales))
+        self._belief = KernelBelief(typical_kernel(geometry, self._n_rungs, lengthscales, n_active))
         self._kernel = self._belief.typical
         self._points = np.zeros((0, len(geometry.dim_of)))
         self._expected = self._expect(np.zeros((0, geometry.n_dims)))
@@ -100,6 +103,11 @@ class LossModel:
         self._current: _Fit | None = None
         self._rates = _RateModel(geometry)
         self._posterior = Posterior(self._kernel, self._no_items(), self._no_items())
+
+    @property
+    def typical_kernel(self) -> Kernel:
+        """The kernel to expect before anything is observed."""
+        return self._belief.typical
 
     @property
     def n_columns(self) -> int:

@@ -230,19 +230,23 @@ def _negative_log_posterior(
     return float(value + (deviations**2).sum() / 2), gradient + deviations
 
 
-def typical_kernel(geometry: Geometry, n_rungs: int, lengthscales: Array | None = None) -> Kernel:
+def typical_kernel(
+    geometry: Geometry, n_rungs: int, lengthscales: Array | None = None, n_active: float | None = None
+) -> Kernel:
     """The kernel to expect before anything is observed.
 
     Args:
         geometry: of the space.
         n_rungs: number of rungs.
+        n_active: how many dimensions a configuration has on average; None: all. Distances grow with its root.
         lengthscales: of a prior, float64, shape (n_dims,); None: there is none, and the new task is all there is.
     """
     informed = lengthscales is not None
+    plain = np.full(geometry.n_dims, 0.3 * np.sqrt(geometry.n_dims if n_active is None else n_active))
     n_gaps = n_rungs - 1
     shares = 0.5 ** np.arange(n_gaps)
     return Kernel(
-        lengthscales=np.asarray(lengthscales) if informed else np.full(geometry.n_dims, 0.3 * np.sqrt(geometry.n_dims)),
+        lengthscales=np.asarray(lengthscales) if informed else plain,
         smooth=0.07 if informed else 1.0,
         rough=0.03 if informed else 0.01,
         gaps=(0.1 if informed else 0.9) * shares,
