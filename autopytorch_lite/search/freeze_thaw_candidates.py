@@ -11,7 +11,7 @@ import numpy as np
 from autopytorch_lite.history.trial import Finished, Line, Proposed, Status
 from autopytorch_lite.search.acquisition import log_expected_improvement, log_improvement_rate
 from autopytorch_lite.search.freeze_thaw_model import Forecast, LossModel
-from autopytorch_lite.search.gaussian_process import Geometry, Kernel
+from autopytorch_lite.search.gaussian_process import Geometry
 from autopytorch_lite.search.ledger import Ledger
 from autopytorch_lite.search.sampling import ConfigurationSampler
 from autopytorch_lite.search.task_prior import TaskPrior
@@ -97,11 +97,6 @@ class Candidates:
         self._model = LossModel(geometry, budgets, prior, n_active)
         configs = [sampler.codec.decode(vector) for vector in ([] if prior is None else prior.vectors)] + random
         self._add([config for config in configs if sampler.allows(config)], taken=False)
-
-    @property
-    def typical_kernel(self) -> Kernel:
-        """The kernel to expect before anything is observed."""
-        return self._model.typical_kernel
 
     def read(self, line: Line, ledger: Ledger) -> None:
         """Take in a line that the ledger has."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autopytorch_lite.search.gaussian_process import Geometry, Items, Kernel, KernelBelief, Posterior, fit_scale
+from autopytorch_lite.search.gaussian_process import Geometry, Items, KernelBelief, Posterior, fit_scale
 from autopytorch_lite.search.task_prior import Expectation, TaskPrior, typical_kernel
 from autopytorch_lite.types import FloatArray, IntArray
 
@@ -103,11 +103,6 @@ class LossModel:
         self._current: _Fit | None = None
         self._rates = _RateModel(geometry)
         self._posterior = Posterior(self._kernel, self._no_items(), self._no_items())
-
-    @property
-    def typical_kernel(self) -> Kernel:
-        """The kernel to expect before anything is observed."""
-        return self._belief.typical
 
     @property
     def n_columns(self) -> int:

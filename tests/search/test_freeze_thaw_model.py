@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from autopytorch_lite.search.freeze_thaw_candidates import Candidates, Options
 from autopytorch_lite.search.freeze_thaw_model import LossModel
 from autopytorch_lite.search.gaussian_process import Geometry
 from autopytorch_lite.search.sampling import ConfigurationSampler
 from autopytorch_lite.search.task_prior import TaskPrior
-from tests.search.spaces import tree_space
 from tests.search.test_task_prior import SPACE, make_matrix
 
 BUDGETS = (1, 3, 9)
@@ -58,14 +56,14 @@ def test_what_is_known_tells_nothing_more() -> None:
     assert (news[0] < 0.2 * news[1]).all()
 
 
-def test_lengthscales_grow_with_what_a_configuration_has_not_with_what_the_space_has() -> None:
-    """In a tree most dimensions are inactive: two configurations differ in few, so they are near each other."""
-    space = tree_space()
-    sampler = ConfigurationSampler(space)
-    geometry = Geometry(sampler.codec.n_choices)
-    rng = np.random.default_rng(0)
-    n_active = float(np.mean([len(sampler.sample(rng, lambda _: False)) for _ in range(300)]))
-    candidates = Candidates(sampler, geometry, BUDGETS, None, Options(3, 300, 10, 0), seed=1)
-    assert n_active < 0.8 * geometry.n_dims
-    lengthscales = candidates.typical_kernel.lengthscales
-    assert lengthscales == pytest.approx(np.full(geometry.n_dims, 0.3 * np.sqrt(n_active)), rel=0.05)
+@pytest.mark.parametrize("n_active", [1.0, 4.0])
+def test_distances_count_in_units_of_what_a_configuration_has(n_active: float) -> None:
+    """A space may have many dimensions of which a configuration has few; then near ones tell less of each other."""
+    geometry = Geometry(np.zeros(16, dtype=int))
+    deviations = {}
+    for n in (n_active, None):
+        model = LossModel(geometry, BUDGETS, None, n)
+        model.add(np.vstack([np.full((1, 16), 0.5), np.full((1, 16), 0.6)]))
+        model.observe(0, 2, 0.0)
+        deviations[n] = model.outlook(np.array([1]), np.zeros((0, 16)), []).final.deviations[0]
+    assert deviations[n_active] > deviations[None]
