@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from autopytorch_lite.data.schema import EncodedTable, TableSchema
 from autopytorch_lite.data.target import TargetSchema
@@ -15,6 +17,15 @@ from autopytorch_lite.ensemble.selection import weighted_average
 from autopytorch_lite.history.trial import TrialKey
 from autopytorch_lite.pipeline.learner import Learner
 from autopytorch_lite.types import Array, FloatArray
+
+_MAX_ROWS_ON_ONE_THREAD = 50_000
+"""Below, several threads save little, and where cores are shared, waiting for each other costs them far more."""
+
+
+@cache
+def _threads_of(kinds: frozenset[type[Learner]]) -> ThreadpoolController:
+    """The threads of all libraries loaded, for learners of these kinds; finding them takes longer than a prediction."""
+    return ThreadpoolController()
 
 
 @dataclass(frozen=True)
@@ -59,7 +70,10 @@ class EnsemblePredictor:
             owner: who is asked, for errors about its columns.
         """
         table = self.schema.encode(X, owner=owner)
-        return weighted_average([member.predict(table) for member in self.members], [m.weight for m in self.members])
+        kinds = frozenset(type(learner) for member in self.members for learner in member.learners)
+        with _threads_of(kinds).limit(limits=1 if len(table) <= _MAX_ROWS_ON_ONE_THREAD else None):
+            predictions = [member.predict(table) for member in self.members]
+        return weighted_average(predictions, [member.weight for member in self.members])
 
     def predict_labels(self, X: Any, *, owner: str = "EnsemblePredictor") -> Array:
         """Labels as they came in, shape (n_rows,); or values, shape (n_rows,) or (n_rows, n_targets)."""
