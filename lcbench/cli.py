@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import numpy as np
 from autopytorch_lite.errors import AutoPyTorchLiteError
 from autopytorch_lite.history.whole_files import replacing
 from lcbench.benchmark import Benchmark
+from lcbench.files import open_storage, save
+from lcbench.storage import named_runs
 from search_spaces import FileFormatError, UnknownFileError
 
 _PATH = click.Path(exists=True, dir_okay=False)
@@ -56,14 +59,46 @@ def info(path: str) -> None:
 @click.argument("path", type=_PATH)
 @click.argument("dataset")
 @click.argument("tag")
-@click.argument("config_id", metavar="CONFIG")
-def query(path: str, dataset: str, tag: str, config_id: str) -> None:
-    """The value of TAG for configuration CONFIG on DATASET, as JSON.
+@click.argument("config_id", metavar="[CONFIG]", required=False)
+def query(path: str, dataset: str, tag: str, config_id: str | None) -> None:
+    """The value of TAG for configuration CONFIG on DATASET, as JSON; without CONFIG of all, by their ids.
 
     Example: lcbench query data_2k_lw.json adult Train/val_accuracy 17
     """
-    value = Benchmark(path).query(dataset, tag, config_id)
-    click.echo(json.dumps(value.tolist() if isinstance(value, np.ndarray) else value))
+    benchmark = Benchmark(path)
+    if config_id is not None:
+        found = _plain(benchmark.query(dataset, tag, config_id))
+    else:
+        values = benchmark.query_all(dataset, tag)
+        found = dict(zip(benchmark.get_config_ids(dataset), map(_plain, values), strict=True))
+    click.echo(json.dumps(found))
+
+
+def _plain(value: Any) -> Any:
+    """For JSON, which has no NaN: lists and null."""
+    if isinstance(value, np.ndarray):
+        return [_plain(item) for item in value.tolist()]
+    if isinstance(value, float):
+        return float(value) if np.isfinite(value) else None
+    return value
+
+
+@main.command()
+@click.argument("source", type=_PATH)
+@click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
+def convert(source: str, target: Path) -> None:
+    """Write the runs of SOURCE to TARGET, each in the format of its ending: .json, .json.gz, .zip or .lcb.
+
+    The first three are the original's format. .lcb is ours: the same values exactly, small, and fast to query.
+
+    Example: lcbench convert data_2k_lw.zip data_2k_lw.lcb
+    """
+    storage = open_storage(source)
+    n_runs = sum(len(storage.config_ids(name)) for name in storage.dataset_names())
+    with click.progressbar(named_runs(storage), length=n_runs, label="Converting", file=sys.stderr) as runs:
+        save(target, runs)
+    sizes = [Path(path).stat().st_size / 1e6 for path in (source, target)]
+    click.echo(f"{target}: {n_runs} runs, {sizes[1]:.3g} MB; {source} has {sizes[0]:.3g} MB")
 
 
 @main.command()
