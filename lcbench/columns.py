@@ -79,8 +79,8 @@ class ColumnWriter:
         numbers_header, numbers_bytes = number_codec.encode(numbers)
         header: dict[str, Any] = {"numbers": numbers_header}
         parts = [numbers_bytes]
-        if (kinds == kinds.ravel()[:1]).all():
-            header["kind"] = int(kinds.flat[0]) if kinds.size else 0
+        if len(np.unique(kinds)) <= 1:
+            header["kind"] = int(kinds.max(initial=0))
         else:
             parts.append(kinds.tobytes())
         if self._others:

@@ -25,6 +25,8 @@ _MAX_EXACT = 2.0**53
 """Integers up to here are exact as float64."""
 _N_SAMPLED = 64
 """Curves by which form and predictor are chosen."""
+_MAX_ROWS = 2**19
+"""Counts of more rows are not told apart in float32."""
 _MAX_LEVEL_SHARE = 0.25
 """Of levels to values; with more of them their list costs what it saves."""
 _LEVEL_BITS = 16.0
@@ -89,13 +91,45 @@ class Decimal:
 
     def to_ints(self, values: FloatArray) -> IntArray:
         """The values without their decimal point."""
-        with np.errstate(all="ignore"):
-            scaled = np.rint(values * 10.0**self.digits)
-        return np.clip(np.nan_to_num(scaled, nan=0.0), -_MAX_EXACT, _MAX_EXACT).astype(np.int64)
+        return _rounded(values, 10.0**self.digits)
 
     def to_floats(self, ints: IntArray) -> FloatArray:
         """The values."""
         return ints / 10.0**self.digits
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Shares of some number of rows: `scale` times a count, divided by `n_rows`, then rounded to `size` bits.
+
+    LCBench's accuracies are float32 of this kind with a scale of 100.
+    """
+
+    n_rows: int
+    scale: int
+    size: int
+
+    def to_ints(self, values: FloatArray) -> IntArray:
+        """The counts."""
+        return _rounded(values, self.n_rows / self.scale)
+
+    def to_floats(self, ints: IntArray) -> FloatArray:
+        """The values."""
+        return (self.scale * ints / self.n_rows).astype(f"f{self.size // 8}").astype(np.float64)
+
+    @classmethod
+    def of(cls, values: FloatArray) -> Self | None:
+        """The form with the fewest rows that holds the values; None if there is none."""
+        sample = np.unique(values.ravel()[:: max(1, values.size // _N_SAMPLED)])
+        if not (sample.size > 1 and sample[0] >= 0 and sample[-1] <= 100):
+            return None
+        scale = 100 if sample[-1] > 1 else 1
+        n_rows = np.arange(1.0, _MAX_ROWS + 1)
+        for value in sample:
+            counts = value / scale * n_rows
+            n_rows = n_rows[np.abs(counts - np.rint(counts)) <= n_rows * 2.0**-24]
+        candidates = (cls(int(n), scale, size) for n in n_rows[:1] for size in (32, 64))
+        return next((form for form in candidates if _holds(form, values)), None)
 
 
 @dataclass(frozen=True)
@@ -138,6 +172,13 @@ class Levels:
     def to_floats(self, ints: IntArray) -> FloatArray:
         """The values."""
         return Bits(64).to_floats(self.places[ints])
+
+
+def _rounded(values: FloatArray, factor: float) -> IntArray:
+    """The integers next to a multiple of the values; what is not finite or too large has any."""
+    with np.errstate(all="ignore"):
+        multiples = np.rint(values * factor)
+    return np.clip(np.nan_to_num(multiples, nan=0.0), -_MAX_EXACT, _MAX_EXACT).astype(np.int64)
 
 
 def encode(values: FloatArray) -> tuple[Header, bytes]:
@@ -194,7 +235,11 @@ def _best(values: FloatArray, reference: FloatArray) -> tuple[Form, str]:
 
 def _forms(values: FloatArray) -> Iterator[tuple[Form, float]]:
     """Forms that hold the values exactly, and the bits per value that each costs beside the differences."""
-    yield _exact(values), 0.0
+    plain = _exact(values)
+    yield plain, 0.0
+    shares = Shares.of(values) if isinstance(plain, Bits) else None
+    if shares is not None:
+        yield shares, 0.0
     levels = Levels.of(values)
     if 0 < len(levels.places) <= _MAX_LEVEL_SHARE * values.size:
         yield levels, len(levels.places) * _LEVEL_BITS / values.size
@@ -238,13 +283,14 @@ def _decode_list(header: Header, content: BinaryIO) -> FloatArray:
     return _form(header["form"]).to_floats(np.cumsum(differences))
 
 
-def _form_header(form: Form) -> dict[str, int]:
+def _form_header(form: Form) -> Header:
     """A form that needs no list, as plain data."""
-    return {"digits": form.digits} if isinstance(form, Decimal) else {"size": form.size}
+    return {"name": type(form).__name__, **vars(form)}
 
 
-def _form(header: dict[str, int]) -> Form:
-    return Decimal(header["digits"]) if "digits" in header else Bits(header["size"])
+def _form(header: Header) -> Form:
+    forms = {form.__name__: form for form in (Decimal, Shares, Bits)}
+    return forms[header["name"]](**{key: value for key, value in header.items() if key != "name"})
 
 
 def _turned(bits: IntArray) -> IntArray:

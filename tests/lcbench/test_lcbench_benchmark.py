@@ -8,15 +8,21 @@ import numpy as np
 import pytest
 
 from autopytorch_lite.errors import DataError, UnknownNameError
-from lcbench import Benchmark
+from lcbench import Benchmark, convert
 from lcbench.benchmark import is_loss
+from lcbench.storage import RunRecord
 
 Runs = dict[str, dict[str, Any]]
 
 
-@pytest.fixture(scope="module")
-def benchmark_(benchmark_file: Path) -> Benchmark:
-    return Benchmark(benchmark_file)
+@pytest.fixture(scope="module", params=[".json", ".zip", ".lcb"])
+def benchmark_(
+    request: pytest.FixtureRequest, benchmark_file: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Benchmark:
+    """The same runs in every format."""
+    path = tmp_path_factory.mktemp("formats") / f"data{request.param}"
+    convert(benchmark_file, path)
+    return Benchmark(path)
 
 
 def test_every_tag_of_the_file_can_be_queried(benchmark_: Benchmark, runs: Runs) -> None:
@@ -34,6 +40,41 @@ def test_curves_are_float_arrays_of_all_steps(benchmark_: Benchmark) -> None:
     assert isinstance(curve, np.ndarray)
     assert curve.shape == (52,)
     assert curve.dtype == np.float64
+
+
+def test_all_runs_are_queried_at_once(benchmark_: Benchmark, runs: Runs) -> None:
+    curves = benchmark_.query_all("Australian", "Train/loss")
+    assert (curves.shape, curves.dtype) == ((6, 52), np.float64)
+    np.testing.assert_array_equal(curves, [run["log"]["Train/loss"] for run in runs["Australian"].values()])
+    assert benchmark_.query_all("Australian", "num_layers").tolist() == [1, 2, 3, 4, 1, 2]
+    assert benchmark_.query_all("credit-g", "optimizer").tolist() == ["sgd"] * 4
+    assert benchmark_.query_all("credit-g", "config")[1] == benchmark_.get_config("credit-g", 1)
+
+
+def test_what_is_missing_in_some_runs_is_nan() -> None:
+    class Ragged:
+        records = [
+            RunRecord({"loss": [0.5, 0.25]}, {"best": 0.25}, {"optimizer": "sgd"}),
+            RunRecord({"loss": [None]}, {"best": None}, {}),
+            RunRecord({}, {}, {"optimizer": "adam"}),
+        ]
+
+        def dataset_names(self) -> list[str]:
+            return ["table"]
+
+        def config_ids(self, dataset_name: str) -> list[str]:
+            return ["0", "1", "2"]
+
+        def run(self, dataset_name: str, config_id: str) -> RunRecord:
+            return self.records[int(config_id)]
+
+    nan, reader = np.nan, Benchmark(Ragged())
+    np.testing.assert_array_equal(reader.query_all("table", "loss"), [[0.5, 0.25], [nan, nan], [nan, nan]])
+    np.testing.assert_array_equal(reader.query_all("table", "best"), [0.25, nan, nan])
+    assert reader.query_all("table", "optimizer").tolist() == ["sgd", None, "adam"]
+    assert reader.query_best("table", "optimizer", "loss", -1) == "adam"
+    with pytest.raises(UnknownNameError, match="tag of the runs on data set 'table' 'time'"):
+        reader.query_all("table", "time")
 
 
 def test_config_ids_are_integers_or_strings(benchmark_: Benchmark) -> None:
@@ -73,6 +114,14 @@ def test_best_loss_is_the_smallest(benchmark_: Benchmark, runs: Runs) -> None:
     floors = sorted(min(run["log"][tag]) for run in runs["Australian"].values())
     found = [benchmark_.query_best("Australian", tag, tag, position).min() for position in range(6)]
     assert found == floors
+
+
+def test_the_direction_can_be_said(benchmark_: Benchmark, runs: Runs) -> None:
+    peaks = [max(run["log"]["Train/loss"]) for run in runs["Australian"].values()]
+    assert benchmark_.query_best("Australian", "Train/loss", "Train/loss", minimize=False).max() == max(peaks)
+    floors = [min(run["log"]["Train/test_result"]) for run in runs["Australian"].values()]
+    found = benchmark_.query_best("Australian", "Train/test_result", "Train/test_result", minimize=True)
+    assert found.min() == min(floors)
 
 
 def test_results_can_be_the_criterion(benchmark_: Benchmark, runs: Runs) -> None:

@@ -29,6 +29,31 @@ def test_query_prints_a_configuration_as_json(benchmark_file: Path) -> None:
     assert json.loads(run("query", benchmark_file, "Australian", "config", "0").output)["num_layers"] == 1
 
 
+def test_query_prints_all_runs_and_null_for_what_is_missing(benchmark_file: Path) -> None:
+    found = json.loads(run("query", benchmark_file, "Australian", "Train/layer_wise_gradient_q10_layer_3").output)
+    assert list(found) == ["0", "1", "2", "3", "4", "5"]
+    assert [found[number] == [None] * 52 for number in found] == [True, True, True, False, True, True]
+    assert json.loads(run("query", benchmark_file, "Australian", "num_layers").output)["5"] == 2
+
+
+def test_convert_writes_the_same_runs(benchmark_file: Path, tmp_path: Path) -> None:
+    compact, again = tmp_path / "data.lcb", tmp_path / "again.json"
+    result = run("convert", benchmark_file, compact)
+    assert result.exit_code == 0, result.output
+    assert f"{compact}: 10 runs" in result.output
+    assert run("convert", compact, again).exit_code == 0
+    assert again.read_bytes() == benchmark_file.read_bytes()
+    assert run("info", compact).output == run("info", benchmark_file).output
+    arguments = ["credit-g", "Train/val_accuracy", "3"]
+    assert run("query", compact, *arguments).output == run("query", benchmark_file, *arguments).output
+
+
+def test_convert_names_what_is_wrong(benchmark_file: Path, tmp_path: Path) -> None:
+    result = run("convert", benchmark_file, tmp_path / "data.csv")
+    assert (result.exit_code, "must end in" in result.output) == (1, True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_unknown_name_is_one_line_and_status_1(benchmark_file: Path) -> None:
     result = run("query", benchmark_file, "credit-h", "epoch", "1")
     assert result.exit_code == 1
