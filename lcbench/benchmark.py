@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,8 +42,7 @@ class Benchmark:
     """
 
     def __init__(self, data_dir: str | Path | RunStorage, cache: bool = True):
-        is_file = isinstance(data_dir, str | Path)
-        self._storage: RunStorage = open_storage(data_dir, cache=cache) if is_file else data_dir
+        self._storage = open_storage(data_dir, cache=cache) if isinstance(data_dir, str | Path) else data_dir
         self._ids = {name: dict.fromkeys(self._storage.config_ids(name)) for name in self._storage.dataset_names()}
 
     def query(self, dataset_name: str, tag: str, config_id: int | str) -> Any:
@@ -186,7 +185,7 @@ class Benchmark:
             panels.append(Panel(title=self._title(name), curves=curves))
         return draw(panels, scales=(xscale, yscale), labels=(xlabel or x_col, ylabel or y_col))
 
-    def _known(self, dataset_name: str) -> Iterable[str]:
+    def _known(self, dataset_name: str) -> Collection[str]:
         """Configuration ids, in the order stored."""
         if dataset_name not in self._ids:
             raise UnknownNameError("data set", dataset_name, self._ids)

@@ -30,6 +30,12 @@ class ByteRanges(Protocol):
         ...
 
 
+def stamp(path: Path) -> tuple[int, int]:
+    """What changes when a file is written: its time in nanoseconds and its size in bytes."""
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
+
+
 def open_ranges(path: Path) -> ByteRanges:
     """The content of a file; of ``.gz`` and ``.zip`` what is compressed in it.
 

@@ -50,8 +50,11 @@ def info(path: str) -> None:
     names = benchmark.get_dataset_names()
     width = max(map(len, names))
     click.echo(f"{'data set':<{width}}  OpenML task  configurations")
-    for name, task_id in zip(names, benchmark.get_openml_task_ids(), strict=True):
-        click.echo(f"{name:<{width}}  {task_id:>11}  {benchmark.get_number_of_configs(name):>14}")
+    for name in names:
+        config_ids = benchmark.get_config_ids(name)
+        has_task = "OpenML_task_id" in benchmark.get_queriable_tags(name)
+        task_id = benchmark.query(name, "OpenML_task_id", config_ids[0]) if has_task else "-"
+        click.echo(f"{name:<{width}}  {task_id:>11}  {len(config_ids):>14}")
     click.echo(f"\ntags: {', '.join(benchmark.get_queriable_tags())}")
 
 

@@ -91,13 +91,13 @@ class _BlockWriter:
 
     def write(self, archive: zipfile.ZipFile, number: int) -> None:
         """Write what was taken in as a block."""
-        tags = {part: list(columns) for part, columns in self._columns.items()}
+        numbers = {part: {tag: i for i, tag in enumerate(columns)} for part, columns in self._columns.items()}
         header = {
             "dataset": self._dataset_name,
             "config_ids": self._config_ids,
-            "tags": tags,
+            "tags": {part: list(tags) for part, tags in numbers.items()},
             "tag_lists": {
-                part: [[tags[part].index(tag) for tag in chosen] for chosen in lists]
+                part: [[numbers[part][tag] for tag in chosen] for chosen in lists]
                 for part, lists in self._tag_lists.items()
             },
             "choices": self._choices,
@@ -238,9 +238,12 @@ class _Values(Mapping[str, Any]):
         self._row = row
 
     def __getitem__(self, tag: str) -> Any:
-        if tag not in self._part.tags(self._row):
+        if tag not in self:
             raise KeyError(tag)
         return self._part.value(self._row, tag)
+
+    def __contains__(self, tag: object) -> bool:
+        return tag in self._part.tags(self._row)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._part.tags(self._row))

@@ -114,8 +114,9 @@ class Column:
             steps_first = np.frombuffer(file.read(numbers.size), np.uint8).reshape(numbers.shape[::-1])
             kinds = np.ascontiguousarray(steps_first.T)
         others = json.loads(file.read(header["n_bytes_of_others"])) if "n_bytes_of_others" in header else []
-        places = np.argwhere(np.broadcast_to(kinds, numbers.shape) == Kind.OTHER)
-        return cls(numbers, kinds, dict(zip(map(tuple, places.tolist()), others, strict=True)))
+        runs, steps = np.nonzero(np.broadcast_to(kinds, numbers.shape) == Kind.OTHER)
+        places = zip(runs.tolist(), steps.tolist(), strict=True)
+        return cls(numbers, kinds, dict(zip(places, others, strict=True)))
 
     def curve(self, run: int) -> list[Any]:
         """The values of one run, as they were in the JSON text."""

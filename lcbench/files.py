@@ -9,6 +9,7 @@ from pathlib import Path
 from autopytorch_lite.errors import DataError
 from autopytorch_lite.history.whole_files import replacing
 from lcbench import columnar, json_files
+from lcbench.byte_ranges import stamp
 from lcbench.columnar import ColumnarStorage, write_columnar
 from lcbench.json_files import JsonStorage, write_json
 from lcbench.storage import NamedRun, RunStorage, named_runs
@@ -31,7 +32,7 @@ def open_storage(path: str | Path, *, cache: bool = False) -> RunStorage:
     if not path.is_file():
         raise DataError(f"There must be a file of runs at {str(path)!r}, but there is none.")
     _check_ending(path)
-    return _opened_once(path.resolve(), _stamp(path)) if cache else _opened(path)
+    return _opened_once(path.resolve(), stamp(path)) if cache else _opened(path)
 
 
 def save(path: str | Path, runs: Iterable[NamedRun]) -> None:
@@ -92,14 +93,9 @@ def _checked(runs: Iterable[NamedRun]) -> Iterator[NamedRun]:
         raise DataError("A file of runs must have at least one run, but there is none.")
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_mtime_ns, status.st_size
-
-
 @lru_cache(_N_FILES_KEPT)
-def _opened_once(path: Path, stamp: tuple[int, int]) -> RunStorage:
-    del stamp  # only part of the cache's key, so that a changed file is read again
+def _opened_once(path: Path, key: tuple[int, int]) -> RunStorage:
+    del key  # so that a changed file is opened again
     return _opened(path)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from autopytorch_lite.errors import DataError
 from autopytorch_lite.types import Array, IntArray
-from lcbench.byte_ranges import open_ranges
+from lcbench.byte_ranges import open_ranges, stamp
 from lcbench.storage import NamedRun, RunRecord
 
 SUFFIXES = (".json", ".json.gz", ".zip")
@@ -53,6 +53,7 @@ class JsonStorage:
     def __init__(self, path: str | Path):
         self._path = Path(path)
         try:
+            self._stamp = stamp(self._path)
             self._content = open_ranges(self._path)
             self._places = find_runs(self._content.blocks())
         except (ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
@@ -80,6 +81,8 @@ class JsonStorage:
 
     def _read(self, dataset_name: str, config_id: str) -> RunRecord:
         where = f"configuration {config_id} of {dataset_name!r} in {str(self._path)!r}"
+        if stamp(self._path) != self._stamp:
+            raise DataError(f"A file must stay as it was when it was opened; {where} cannot be found any more.")
         try:
             run = json.loads(self._content.read(*self._places[dataset_name][config_id]).decode("utf-8"))
         except ValueError as error:
@@ -113,7 +116,7 @@ def write_json(runs: Iterable[NamedRun], path: Path, file: BinaryIO) -> None:
 
 
 @contextmanager
-def _compressed(path: Path, file: BinaryIO) -> Iterator[IO[bytes]]:
+def _compressed(path: Path, file: BinaryIO) -> Iterator[IO[bytes] | gzip.GzipFile]:
     if path.suffix == ".gz":
         with gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=6) as content:
             yield content

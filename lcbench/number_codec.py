@@ -247,7 +247,7 @@ def _forms(values: FloatArray) -> Iterator[tuple[Form, float]]:
 
 def _exact(values: FloatArray) -> Decimal | Bits:
     """The smallest of the plain forms that hold the values exactly."""
-    candidates = (*map(Decimal, range(_MAX_DECIMALS + 1)), Bits(32))
+    candidates: list[Decimal | Bits] = [*map(Decimal, range(_MAX_DECIMALS + 1)), Bits(32)]
     first = values.ravel()[:_N_SAMPLED]
     return next((form for form in candidates if _holds(form, first) and _holds(form, values)), Bits(64))
 

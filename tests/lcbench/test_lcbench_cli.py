@@ -5,6 +5,7 @@ from pathlib import Path
 
 from click.testing import CliRunner, Result
 
+from lcbench import RunRecord, save
 from lcbench.cli import main
 
 
@@ -17,6 +18,12 @@ def test_info_lists_data_sets_and_tags(benchmark_file: Path) -> None:
     assert result.exit_code == 0
     assert "Australian       167104               6" in result.output
     assert "Train/val_accuracy" in result.output
+
+
+def test_info_needs_no_task(tmp_path: Path) -> None:
+    save(tmp_path / "own.lcb", [("own table", "0", RunRecord({"loss": [0.5]}, {}, {"p": 1}))])
+    result = run("info", tmp_path / "own.lcb")
+    assert (result.exit_code, result.output.splitlines()[1].split()) == (0, ["own", "table", "-", "1"])
 
 
 def test_query_prints_a_curve_as_json(benchmark_file: Path) -> None:

@@ -93,6 +93,15 @@ def test_a_run_that_is_no_json_is_named(tmp_path: Path) -> None:
         storage.run("adult", "0")
 
 
+def test_a_file_that_changed_is_not_read_at_the_old_places(tmp_path: Path) -> None:
+    path = tmp_path / "data.json"
+    path.write_text(json.dumps({"adult": {"0": RUN, "1": RUN}}))
+    storage = JsonStorage(path)
+    path.write_text(json.dumps({"albert": {"0": RUN, "1": RUN}}))
+    with pytest.raises(DataError, match=r"must stay as it was .* configuration 1 of 'adult'"):
+        storage.run("adult", "1")
+
+
 def test_a_storage_goes_to_other_processes(tmp_path: Path, benchmark_file: Path) -> None:
     again = pickle.loads(pickle.dumps(JsonStorage(benchmark_file)))
     assert again.run("credit-g", "0") == JsonStorage(benchmark_file).run("credit-g", "0")
