@@ -80,10 +80,11 @@ class Benchmark:
         Raises:
             UnknownNameError: the data set does not exist, or none of its runs has the tag.
         """
-        records = [self._storage.run(dataset_name, config_id) for config_id in self._known(dataset_name)]
-        values = [_value(record, tag) for record in records]
+        values = [_value(self._storage.run(dataset_name, i), tag) for i in self._known(dataset_name)]
         if all(value is _MISSING for value in values):
-            raise UnknownNameError(f"tag of the runs on data set {dataset_name!r}", tag, _tags(records[0]))
+            raise UnknownNameError(
+                f"tag of the runs on data set {dataset_name!r}", tag, self.get_queriable_tags(dataset_name)
+            )
         return _stacked([None if value is _MISSING else value for value in values])
 
     def query_best(

@@ -11,9 +11,8 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
-from io import BytesIO
 from itertools import groupby
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,15 +21,16 @@ import numpy as np
 
 from autopytorch_lite.errors import DataError
 from autopytorch_lite.types import IntArray
-from lcbench.columns import Column, ColumnWriter
+from lcbench.columns import Column, ColumnWriter, read_columns
 from lcbench.storage import NamedRun, RunRecord
 
 SUFFIX = ".lcb"
 _FORMAT = 1
 _FORMAT_MEMBER = "format.json"
-_MAX_BLOCK_VALUES = 2**23
-"""Of the log. A block is collected before it is written: about 80 MB."""
-_N_BLOCKS_KEPT = 2
+_MAX_BLOCK_VALUES = 2**22
+"""Of the log. A block is collected before it is written: about 40 MB."""
+_MAX_BYTES_KEPT = 2**26
+"""Of columns, which is more than a block has, so that reading run by run reads each column once."""
 _PARTS = ("log", "results", "config")
 _SINGLES = _PARTS[1:]
 """Parts with one value a tag."""
@@ -128,41 +128,33 @@ class ColumnarStorage:
             raise DataError(f"{str(path)!r} cannot be read as an {SUFFIX} file: {error}") from error
         if version != _FORMAT:
             raise DataError(f"{str(path)!r} must have format {_FORMAT}, which this version reads; it has {version!r}.")
-        self._places = self._find_runs()
-        self._block: Callable[[int], _Block] = lru_cache(_N_BLOCKS_KEPT)(self._read_block)
+        self._columns = _ColumnCache(self._read)
+        self._runs: dict[str, dict[str, tuple[_Block, int]]] = {}
+        for number in range(sum(name.endswith("/runs.json") for name in self._archive.namelist())):
+            header = json.loads(self._read(f"{number}/runs.json"))
+            places = enumerate(header["config_ids"])
+            block = _Block(str(number), header, self._columns)
+            self._runs.setdefault(header["dataset"], {}).update({config_id: (block, row) for row, config_id in places})
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._path,)
 
     def dataset_names(self) -> Sequence[str]:
         """Names of the data sets, in the order of the file."""
-        return list(self._places)
+        return list(self._runs)
 
     def config_ids(self, dataset_name: str) -> Sequence[str]:
         """Ids of the configurations evaluated on the data set, in the order of the file."""
-        return list(self._places[dataset_name])
+        return list(self._runs[dataset_name])
 
     def run(self, dataset_name: str, config_id: str) -> RunRecord:
         """The record of one configuration on one data set; its values are read when they are asked for.
 
         Raises:
-            DataError: the file is damaged; also when a value is asked for.
+            DataError: the file is damaged; this is noticed when a value is asked for.
         """
-        number, row = self._places[dataset_name][config_id]
-        return self._block(number).run(row)
-
-    def _find_runs(self) -> dict[str, dict[str, tuple[int, int]]]:
-        """Data set -> configuration id -> number of the block and place in it."""
-        places: dict[str, dict[str, tuple[int, int]]] = {}
-        n_blocks = sum(name.endswith("/runs.json") for name in self._archive.namelist())
-        for number in range(n_blocks):
-            header = json.loads(self._read(f"{number}/runs.json"))
-            runs = places.setdefault(header["dataset"], {})
-            runs.update({config_id: (number, row) for row, config_id in enumerate(header["config_ids"])})
-        return places
-
-    def _read_block(self, number: int) -> _Block:
-        return _Block(json.loads(self._read(f"{number}/runs.json")), lambda name: self._read(f"{number}/{name}"))
+        block, row = self._runs[dataset_name][config_id]
+        return block.run(row)
 
     def _read(self, member: str) -> bytes:
         try:
@@ -171,16 +163,45 @@ class ColumnarStorage:
             raise DataError(f"{str(self._path)!r} is damaged: {error}") from error
 
 
+class _ColumnCache:
+    """Columns of a file, of which those used last stay in memory.
+
+    Args:
+        read: gives the content of the member of a name.
+    """
+
+    def __init__(self, read: Callable[[str], bytes]):
+        self._read = read
+        self._kept: OrderedDict[str, list[Column]] = OrderedDict()
+        self._n_bytes = 0
+
+    def columns(self, member: str) -> list[Column]:
+        """All columns of a member."""
+        if member in self._kept:
+            self._kept.move_to_end(member)
+            return self._kept[member]
+        columns = self._kept[member] = list(read_columns(self._read(member)))
+        self._n_bytes += _n_bytes(columns)
+        while self._n_bytes > _MAX_BYTES_KEPT and len(self._kept) > 1:
+            self._n_bytes -= _n_bytes(self._kept.popitem(last=False)[1])
+        return columns
+
+
+def _n_bytes(columns: Iterable[Column]) -> int:
+    return sum(column.n_bytes for column in columns)
+
+
 class _Block:
     """Runs of one data set.
 
     Args:
+        name: of the folder in the archive.
         header: as in ``runs.json``.
-        read: gives the content of the member of a name inside the block.
+        cache: of the columns of the file.
     """
 
-    def __init__(self, header: Mapping[str, Any], read: Callable[[str], bytes]):
-        self._parts = [_Part(part, header, read) for part in _PARTS]
+    def __init__(self, name: str, header: Mapping[str, Any], cache: _ColumnCache):
+        self._parts = [_Part(name, part, header, cache) for part in _PARTS]
 
     def run(self, row: int) -> RunRecord:
         """The run at a place in the block."""
@@ -188,21 +209,24 @@ class _Block:
 
 
 class _Part:
-    """One of log, results and config, of all runs of a block. Columns stay in memory once they were read.
+    """One of log, results and config, of all runs of a block.
 
     Args:
-        name: which one.
+        block: name of the block.
+        name: which part.
         header: of the block.
-        read: gives the content of the member of a name inside the block.
+        cache: of the columns of the file.
     """
 
-    def __init__(self, name: str, header: Mapping[str, Any], read: Callable[[str], bytes]):
-        self._name = name
-        self._read = read
-        self._tags: list[str] = header["tags"][name]
-        self._tag_lists = [[self._tags[i] for i in chosen] for chosen in header["tag_lists"][name]]
-        self._choices = np.array(header["choices"][name], dtype=np.int64)
-        self._columns: dict[str, tuple[Column, IntArray]] = {}
+    def __init__(self, block: str, name: str, header: Mapping[str, Any], cache: _ColumnCache):
+        self._member = f"{block}/{name}"
+        self._is_log = name == "log"
+        self._cache = cache
+        tags: list[str] = header["tags"][name]
+        self._numbers = {tag: number for number, tag in enumerate(tags)}
+        self._tag_lists = [[tags[number] for number in chosen] for chosen in header["tag_lists"][name]]
+        self._choices = np.array(header["choices"][name], dtype=np.int32)
+        self._places: dict[str, IntArray] = {}
 
     def tags(self, row: int) -> list[str]:
         """The tags that a run has, in its order."""
@@ -210,24 +234,17 @@ class _Part:
 
     def value(self, row: int, tag: str) -> Any:
         """What a run has under a tag that it has: the curve, or the single value."""
-        if tag not in self._columns:
-            self._load(tag)
-        column, places = self._columns[tag]
-        curve = column.curve(int(places[row]))
-        return curve if self._name == "log" else curve[0]
+        number, place = self._numbers[tag], self._place(row, tag)
+        if self._is_log:
+            return self._cache.columns(f"{self._member}/{number}")[0].curve(place)
+        return self._cache.columns(self._member)[number].curve(place)[0]
 
-    def _load(self, tag: str) -> None:
-        if self._name == "log":
-            tags, content = [tag], self._read(f"log/{self._tags.index(tag)}")
-        else:
-            tags, content = self._tags, self._read(self._name)
-        file = BytesIO(content)
-        self._columns |= {each: (Column.read(file), self._places(each)) for each in tags}
-
-    def _places(self, tag: str) -> IntArray:
-        """The place of each run in the column of a tag, which only those that have the tag are in."""
-        has_tag = np.array([tag in tags for tags in self._tag_lists])[self._choices]
-        return np.cumsum(has_tag) - 1
+    def _place(self, row: int, tag: str) -> int:
+        """Which row of the column of a tag is that of a run: only runs that have the tag are there."""
+        if tag not in self._places:
+            has_tag = np.array([tag in tags for tags in self._tag_lists])[self._choices]
+            self._places[tag] = np.cumsum(has_tag, dtype=np.int32) - 1
+        return int(self._places[tag][row])
 
 
 class _Values(Mapping[str, Any]):

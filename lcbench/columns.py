@@ -9,10 +9,10 @@ from __future__ import annotations
 import io
 import json
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -103,8 +103,13 @@ class Column:
     kinds: Array
     others: dict[tuple[int, int], Any]
 
+    @property
+    def n_bytes(self) -> int:
+        """Of memory, without the other values."""
+        return self.numbers.nbytes + self.kinds.nbytes
+
     @classmethod
-    def read(cls, file: io.BytesIO) -> Column:
+    def read(cls, file: BinaryIO) -> Column:
         """The next column of a file; see `ColumnWriter.to_bytes`."""
         header = json.loads(file.readline())
         numbers = np.ascontiguousarray(number_codec.decode(header["numbers"], file).T)
@@ -136,6 +141,13 @@ class Column:
         if kind == Kind.INTEGER:
             return int(number)
         return self.others[place] if kind == Kind.OTHER else _CONSTANTS[Kind(kind)]
+
+
+def read_columns(content: bytes) -> Iterator[Column]:
+    """Columns that were written one after another."""
+    file = io.BytesIO(content)
+    while file.tell() < len(content):
+        yield Column.read(file)
 
 
 def _kind(value: Any) -> Kind:

@@ -27,6 +27,8 @@ _N_SAMPLED = 64
 """Curves by which form and predictor are chosen."""
 _MAX_ROWS = 2**19
 """Counts of more rows are not told apart in float32."""
+_MIN_SHARES = 1024
+"""In fewer values it is not worth while to look for the number of rows."""
 _MAX_LEVEL_SHARE = 0.25
 """Of levels to values; with more of them their list costs what it saves."""
 _LEVEL_BITS = 16.0
@@ -237,7 +239,7 @@ def _forms(values: FloatArray) -> Iterator[tuple[Form, float]]:
     """Forms that hold the values exactly, and the bits per value that each costs beside the differences."""
     plain = _exact(values)
     yield plain, 0.0
-    shares = Shares.of(values) if isinstance(plain, Bits) else None
+    shares = Shares.of(values) if isinstance(plain, Bits) and values.size >= _MIN_SHARES else None
     if shares is not None:
         yield shares, 0.0
     levels = Levels.of(values)

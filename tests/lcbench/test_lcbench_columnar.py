@@ -68,7 +68,19 @@ def test_a_query_reads_only_its_column(path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(zipfile.ZipFile, "read", lambda archive, name: members.append(name) or read(archive, name))
     for config_id in storage.config_ids("credit-g"):
         assert len(storage.run("credit-g", config_id).log["Train/loss"]) == 52
-    assert members == ["1/runs.json", "1/log/2"]
+    assert members == ["1/log/2"]
+
+
+def test_columns_that_were_used_last_stay_in_memory(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage, members = ColumnarStorage(path), []
+    monkeypatch.setattr(columnar, "_MAX_BYTES_KEPT", 2 * 6 * 52 * 8 + 10)
+    read = zipfile.ZipFile.read
+    monkeypatch.setattr(zipfile.ZipFile, "read", lambda archive, name: members.append(name) or read(archive, name))
+    log = storage.run("Australian", "0").log
+    first, second, third = list(log)[:3]
+    for tag in (first, second, first, third, first, second):
+        assert len(log[tag]) == 52
+    assert members == ["0/log/0", "0/log/1", "0/log/2", "0/log/1"]
 
 
 def test_a_storage_goes_to_other_processes(path: Path) -> None:

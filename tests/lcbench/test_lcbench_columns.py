@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import numpy as np
 import pytest
 
-from lcbench.columns import Column, ColumnWriter
+from lcbench.columns import ColumnWriter, read_columns
 
 CURVES: dict[str, list[list[Any]]] = {
     "floats": [[0.5, 1.5], [2.5, -0.0]],
@@ -25,18 +24,18 @@ def test_values_come_back_as_what_they_were(name: str) -> None:
     writer = ColumnWriter()
     for curve in CURVES[name]:
         writer.add(curve)
-    file = io.BytesIO(writer.to_bytes() * 2)
-    for _ in range(2):
-        column = Column.read(file)
+    columns = list(read_columns(writer.to_bytes() * 2))
+    assert len(columns) == 2
+    for column in columns:
         found = [column.curve(run) for run in range(len(CURVES[name]))]
         assert found == CURVES[name]
         assert [[type(value) for value in curve] for curve in found] == [list(map(type, c)) for c in CURVES[name]]
-    assert file.read() == b""
 
 
 def test_the_sign_of_zero_and_nan_come_back() -> None:
     writer = ColumnWriter()
     writer.add([-0.0, float("nan"), 0.0])
-    values = Column.read(io.BytesIO(writer.to_bytes())).curve(0)
+    (column,) = read_columns(writer.to_bytes())
+    values = column.curve(0)
     assert np.signbit(values).tolist() == [True, False, False]
     assert np.isnan(values[1])
