@@ -28,6 +28,8 @@ N_STEPS = 52
 STATISTICS = ("max", "mean", "median", "std", "q10", "q25", "q75", "q90")
 N_CONFIGS = 2000
 _FIRST_TASK_ID = 167_000
+_N_SIZED = 50
+"""Runs whose size says how many are needed."""
 
 
 def drawn_runs(
@@ -136,9 +138,9 @@ def _measure(step: Callable[[], Any]) -> dict[str, Any]:
 
 
 def _write(path: Path, megabytes: float, gradients: bool, single: bool) -> None:
-    one = next(drawn_runs(1, gradients=gradients, single=single))[2]
-    n_bytes = len(json.dumps({"log": one.log, "results": one.results, "config": one.config}))
-    save(path, drawn_runs(max(1, round(megabytes * 1e6 / n_bytes)), gradients=gradients, single=single))
+    drawn = partial(drawn_runs, gradients=gradients, single=single)
+    save(path, drawn(_N_SIZED))
+    save(path, drawn(max(1, round(megabytes * 1e6 / path.stat().st_size * _N_SIZED))))
 
 
 def _open(path: Path) -> int:

@@ -22,7 +22,7 @@ import numpy as np
 from autopytorch_lite.errors import DataError
 from autopytorch_lite.types import IntArray
 from lcbench.columns import Column, ColumnWriter, read_columns
-from lcbench.storage import NamedRun, RunRecord
+from lcbench.storage import PARTS, NamedRun, RunRecord, not_json
 
 SUFFIX = ".lcb"
 _FORMAT = 1
@@ -31,8 +31,7 @@ _MAX_BLOCK_VALUES = 2**22
 """Of the log. A block is collected before it is written: about 40 MB."""
 _MAX_BYTES_KEPT = 2**26
 """Of columns, which is more than a block has, so that reading run by run reads each column once."""
-_PARTS = ("log", "results", "config")
-_SINGLES = _PARTS[1:]
+_SINGLES = PARTS[1:]
 """Parts with one value a tag."""
 
 
@@ -44,7 +43,7 @@ def write_columnar(runs: Iterable[NamedRun], file: BinaryIO) -> None:
         file: where to write.
 
     Raises:
-        DataError: a tag of a log has no list of values.
+        DataError: a tag of a log has no list of values, or a value is none that JSON can hold.
     """
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(_FORMAT_MEMBER, json.dumps({"format": _FORMAT}))
@@ -67,9 +66,9 @@ class _BlockWriter:
         self.n_values = 0
         self._dataset_name = dataset_name
         self._config_ids: list[str] = []
-        self._columns: dict[str, dict[str, ColumnWriter]] = {part: {} for part in _PARTS}
-        self._tag_lists: dict[str, dict[tuple[str, ...], int]] = {part: {} for part in _PARTS}
-        self._choices: dict[str, list[int]] = {part: [] for part in _PARTS}
+        self._columns: dict[str, dict[str, ColumnWriter]] = {part: {} for part in PARTS}
+        self._tag_lists: dict[str, dict[tuple[str, ...], int]] = {part: {} for part in PARTS}
+        self._choices: dict[str, list[int]] = {part: [] for part in PARTS}
 
     def add(self, config_id: str, record: RunRecord) -> None:
         """Take in the next run."""
@@ -79,9 +78,12 @@ class _BlockWriter:
                 raise DataError(f"A tag of the log must have a list of values; {tag!r} of {where} has {curve!r}.")
             self.n_values += len(curve)
         self._config_ids.append(config_id)
-        self._add_part("log", record.log)
-        for part in _SINGLES:
-            self._add_part(part, {tag: [value] for tag, value in getattr(record, part).items()})
+        try:
+            self._add_part("log", record.log)
+            for part in _SINGLES:
+                self._add_part(part, {tag: [value] for tag, value in getattr(record, part).items()})
+        except TypeError as error:
+            raise not_json(self._dataset_name, config_id, error) from error
 
     def _add_part(self, part: str, values: Mapping[str, Sequence[Any]]) -> None:
         lists = self._tag_lists[part]
@@ -201,7 +203,7 @@ class _Block:
     """
 
     def __init__(self, name: str, header: Mapping[str, Any], cache: _ColumnCache):
-        self._parts = [_Part(name, part, header, cache) for part in _PARTS]
+        self._parts = [_Part(name, part, header, cache) for part in PARTS]
 
     def run(self, row: int) -> RunRecord:
         """The run at a place in the block."""

@@ -48,11 +48,15 @@ class ColumnWriter:
     def __init__(self) -> None:
         self._kinds = bytearray()
         self._numbers = array("d")
-        self._others: list[Any] = []
+        self._others: list[str] = []
         self._lengths: list[int] = []
 
     def add(self, curve: Sequence[Any]) -> None:
-        """Take in the values of the next run: what JSON can hold."""
+        """Take in the values of the next run.
+
+        Raises:
+            TypeError: a value is none that JSON can hold.
+        """
         self._lengths.append(len(curve))
         if set(map(type, curve)) <= {float}:
             self._kinds += bytes(len(curve))
@@ -65,7 +69,7 @@ class ColumnWriter:
         kind = _kind(value)
         self._kinds.append(kind)
         if kind == Kind.OTHER:
-            self._others.append(value)
+            self._others.append(json.dumps(value))
         last = self._numbers[-1] if self._numbers else 0.0
         self._numbers.append(float(value) if kind in (Kind.FLOAT, Kind.INTEGER) else last)
 
@@ -84,7 +88,7 @@ class ColumnWriter:
         else:
             parts.append(kinds.tobytes())
         if self._others:
-            parts.append(json.dumps(self._others).encode())
+            parts.append(f"[{', '.join(self._others)}]".encode())
             header["n_bytes_of_others"] = len(parts[-1])
         return b"".join([json.dumps(header).encode(), b"\n", *parts])
 

@@ -46,8 +46,8 @@ def save(path: str | Path, runs: Iterable[NamedRun]) -> None:
             are what JSON can hold.
 
     Raises:
-        DataError: the ending is another one, there are no runs, a configuration comes twice, or runs of a data set do
-            not follow each other.
+        DataError: the ending is another one, there are no runs, a configuration comes twice, runs of a data set do not
+            follow each other, or a value is none that JSON can hold.
     """
     path = Path(path)
     _check_ending(path)
@@ -79,13 +79,12 @@ def _checked(runs: Iterable[NamedRun]) -> Iterator[NamedRun]:
     known: dict[str, set[str]] = {}
     last = None
     for dataset_name, config_id, record in runs:
+        where = f"configuration {config_id} of {dataset_name!r}"
         if dataset_name != last and dataset_name in known:
-            raise DataError(
-                f"The runs of a data set must follow each other, but {dataset_name!r} comes again with {config_id=}."
-            )
+            raise DataError(f"The runs of a data set must follow each other, but {where} comes after another data set.")
         ids = known.setdefault(dataset_name, set())
         if config_id in ids:
-            raise DataError(f"A configuration may come once, but {config_id!r} of {dataset_name!r} comes again.")
+            raise DataError(f"A configuration may come once, but {where} comes again.")
         ids.add(config_id)
         last = dataset_name
         yield dataset_name, config_id, record

@@ -18,7 +18,7 @@ import numpy as np
 from autopytorch_lite.errors import DataError
 from autopytorch_lite.types import Array, IntArray
 from lcbench.byte_ranges import open_ranges, stamp
-from lcbench.storage import NamedRun, RunRecord
+from lcbench.storage import PARTS, NamedRun, RunRecord, not_json
 
 SUFFIXES = (".json", ".json.gz", ".zip")
 _N_RUNS_KEPT = 64
@@ -87,7 +87,7 @@ class JsonStorage:
             run = json.loads(self._content.read(*self._places[dataset_name][config_id]).decode("utf-8"))
         except ValueError as error:
             raise DataError(f"A run must be JSON, but {where} is not: {error}") from error
-        parts = [run.get(name) for name in ("log", "results", "config")]
+        parts = [run.get(part) for part in PARTS]
         if not all(isinstance(part, dict) for part in parts):
             raise DataError(f"A run has the objects 'log', 'results' and 'config'; {where} lacks one of them.")
         return RunRecord(*parts)
@@ -100,6 +100,9 @@ def write_json(runs: Iterable[NamedRun], path: Path, file: BinaryIO) -> None:
         runs: those of a data set one after another.
         path: its ending says whether the content is compressed; see `JsonStorage`.
         file: where to write.
+
+    Raises:
+        DataError: a value is none that JSON can hold.
     """
     with _compressed(path, file) as content:
         last = None
@@ -109,10 +112,16 @@ def write_json(runs: Iterable[NamedRun], path: Path, file: BinaryIO) -> None:
                 content.write(f"{json.dumps(dataset_name)}: {{".encode())
             else:
                 content.write(b", ")
-            run = {"log": dict(record.log), "results": dict(record.results), "config": dict(record.config)}
-            content.write(f"{json.dumps(config_id)}: {json.dumps(run)}".encode())
+            content.write(f"{json.dumps(config_id)}: {_json(dataset_name, config_id, record)}".encode())
             last = dataset_name
         content.write(b"}}")
+
+
+def _json(dataset_name: str, config_id: str, record: RunRecord) -> str:
+    try:
+        return json.dumps({part: dict(getattr(record, part)) for part in PARTS})
+    except TypeError as error:
+        raise not_json(dataset_name, config_id, error) from error
 
 
 @contextmanager

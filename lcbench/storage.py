@@ -6,6 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
+from autopytorch_lite.errors import DataError
+
+PARTS = ("log", "results", "config")
+"""Of a run; the attributes of `RunRecord`."""
+
 
 @dataclass(frozen=True)
 class RunRecord:
@@ -47,3 +52,8 @@ def named_runs(storage: RunStorage) -> Iterator[NamedRun]:
     for dataset_name in storage.dataset_names():
         for config_id in storage.config_ids(dataset_name):
             yield dataset_name, config_id, storage.run(dataset_name, config_id)
+
+
+def not_json(dataset_name: str, config_id: str, error: TypeError) -> DataError:
+    """The error for a run that cannot be written."""
+    return DataError(f"Values must be what JSON can hold, but configuration {config_id} of {dataset_name!r}: {error}.")

@@ -79,8 +79,8 @@ def test_runs_can_be_added_to_a_file(ending: str, tmp_path: Path) -> None:
     ("places", "message"),
     [
         ([], "at least one run"),
-        (["a0", "a0"], "'0' of 'a' comes again"),
-        (["a0", "b0", "a1"], "'a' comes again with config_id='1'"),
+        (["a0", "a0"], "configuration 0 of 'a' comes again"),
+        (["a0", "b0", "a1"], "configuration 1 of 'a' comes after another"),
     ],
 )
 def test_runs_that_cannot_be_saved_leave_the_file_alone(
@@ -92,6 +92,13 @@ def test_runs_that_cannot_be_saved_leave_the_file_alone(
         save(path, ((name, config_id, EMPTY) for name, config_id in places))
     assert path.read_text() == "as it was"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("ending", [".json", ".lcb"])
+def test_values_that_json_does_not_have_are_named(ending: str, tmp_path: Path) -> None:
+    for record in (RunRecord({"loss": [np.float32(1)]}, {}, {}), RunRecord({}, {"seed": np.int64(1)}, {})):
+        with pytest.raises(DataError, match=r"what JSON can hold, but configuration 3 of 'a': .*not JSON serializable"):
+            save(tmp_path / f"data{ending}", [("a", "3", record)])
 
 
 def test_other_endings_are_refused(tmp_path: Path) -> None:
