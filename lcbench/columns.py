@@ -70,7 +70,7 @@ class ColumnWriter:
         self._kinds.append(kind)
         if kind == Kind.OTHER:
             self._others.append(json.dumps(value))
-        last = self._numbers[-1] if self._numbers else 0.0
+        last = self._numbers[-1] if self._numbers else 0.0  # what is no number must not disturb the predictions
         self._numbers.append(float(value) if kind in (Kind.FLOAT, Kind.INTEGER) else last)
 
     def to_bytes(self) -> bytes:
