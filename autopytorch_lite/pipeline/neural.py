@@ -35,7 +35,7 @@ from autopytorch_lite.training.regularization import BatchTechnique
 from autopytorch_lite.training.rows import TensorRows
 from autopytorch_lite.training.schedules import ScheduleFactory
 from autopytorch_lite.training.stopping import EarlyStopping
-from autopytorch_lite.types import Array, FloatArray
+from autopytorch_lite.types import Array, FloatArray, IntArray
 
 PREPROCESSOR_FILE = "preprocessor.skops"
 FACTS_FILE = "network.json"
@@ -123,7 +123,8 @@ class NeuralLearner(Learner):
         with _limited_threads(settings.n_threads):
             preprocessor = self._fit_preprocessor(train, settings.seed, resume_from)
             targets = None if self.dataset_info.task.is_classification else TargetScale.of(train.y)
-            train_rows, val_rows = (_tensor_rows(rows, preprocessor, targets) for rows in (train, val))
+            train_rows = _tensor_rows(train, preprocessor.training(train.table, train.y), targets)
+            val_rows = _tensor_rows(val, preprocessor.transform(val.table), targets)
             score = _Score(settings.metric, targets)
             trainer = self._new_trainer(self._new_network(preprocessor, settings.seed), train.y, score, settings)
             if resume_from is not None:
@@ -178,7 +179,7 @@ class NeuralLearner(Learner):
         preprocessor = TabularPreprocessor(self._steps.preprocessing, self.dataset_info.cardinalities)
         if resume_from is not None:
             return preprocessor.load(resume_from / PREPROCESSOR_FILE)
-        return preprocessor.fit(train.table, seed=seed)
+        return preprocessor.fit(train.table, train.y, seed=seed)
 
     def _new_network(self, preprocessor: TabularPreprocessor, seed: int) -> TabularNetwork:
         """The untrained network; the same seed gives the same weights."""
@@ -232,8 +233,8 @@ class _Score:
         return self.metric.loss(original, predictions, weights)
 
 
-def _tensor_rows(rows: Rows, preprocessor: TabularPreprocessor, targets: TargetScale | None) -> TensorRows:
-    dense, codes = preprocessor.transform(rows.table)
+def _tensor_rows(rows: Rows, inputs: tuple[FloatArray, IntArray], targets: TargetScale | None) -> TensorRows:
+    dense, codes = inputs
     y = rows.y if targets is None else targets.standardize(rows.y)
     return TensorRows.from_arrays(dense, codes, y, rows.sample_weight)
 

@@ -14,10 +14,10 @@ import numpy as np
 from autopytorch_lite.data.schema import EncodedTable
 from autopytorch_lite.errors import DivergedError
 from autopytorch_lite.pipeline.components.embedding import EmbeddedColumns
-from autopytorch_lite.pipeline.components.encoding import Encoding
+from autopytorch_lite.pipeline.components.encoding import Encoding, missing_as_level
 from autopytorch_lite.pipeline.components.feature_preprocessing import FeatureStep
 from autopytorch_lite.pipeline.serialize import dump_objects, load_objects
-from autopytorch_lite.types import FloatArray, IntArray
+from autopytorch_lite.types import Array, FloatArray, IntArray
 
 INPUT_BOUND = 1e100
 """Numbers beyond are cut before anything is computed, so that no square overflows."""
@@ -78,10 +78,16 @@ class TabularPreprocessor:
         self._scaler: Any = None
         self._features: Any = None
 
-    def fit(self, table: EncodedTable, *, seed: int) -> TabularPreprocessor:
-        """Learn means, levels, scales and projections from the rows of `table`; the same seed gives the same fit."""
-        with _quiet():
-            self._fit_columns(table)
+    def fit(self, table: EncodedTable, y: Array, *, seed: int) -> TabularPreprocessor:
+        """Learn means, levels, scales and projections from training rows; the same seed gives the same fit.
+
+        Args:
+            table: the rows.
+            y: their class codes or targets, as `Rows.y`; only an encoding that learns from targets reads them.
+            seed: of everything random.
+        """
+        with quiet():
+            self._fit_columns(table, y, seed)
             if self._steps.features is not None:
                 self._features = self._fit_features(self._steps.features, table, seed)
             self.n_dense = self._dense(table.numeric[:1], table.categorical[:1]).shape[1]
@@ -89,11 +95,24 @@ class TabularPreprocessor:
 
     def transform(self, table: EncodedTable) -> tuple[FloatArray, IntArray]:
         """The dense table, float32 (n, n_dense), and the codes of embedded columns, int64 (n, q), -1 for missing."""
+        return self._transformed(table, None)
+
+    def training(self, table: EncodedTable, y: Array) -> tuple[FloatArray, IntArray]:
+        """As `transform`, for the very rows of the fit: what was learned from targets does not tell a row its own."""
+        if self._encoder is None or self._steps.encoding is None or not self._steps.encoding.learns_targets:
+            return self.transform(table)
+        with quiet():
+            encoded = self._encoder.fit_transform(self._codes(table.categorical), y)
+        return self._transformed(table, encoded)
+
+    def _transformed(self, table: EncodedTable, encoded: FloatArray | None) -> tuple[FloatArray, IntArray]:
+        """Both parts, chunk by chunk; `encoded` are the categorical columns, shape (n, w), if they are known."""
         dense = np.empty((len(table), self.n_dense), dtype=np.float32)
-        with _quiet():
+        with quiet():
             for start in range(0, len(table), CHUNK_ROWS):
                 rows = slice(start, start + CHUNK_ROWS)
-                dense[rows] = self._dense(table.numeric[rows], table.categorical[rows])
+                known = None if encoded is None else encoded[rows]
+                dense[rows] = self._dense(table.numeric[rows], table.categorical[rows], known)
         codes = table.categorical[:, list(self._steps.embedded.columns)]
         return dense, np.ascontiguousarray(codes, dtype=np.int64)
 
@@ -109,12 +128,13 @@ class TabularPreprocessor:
         self._scaler, self._features, self.n_dense = parts["scaler"], parts["features"], parts["n_dense"]
         return self
 
-    def _fit_columns(self, table: EncodedTable) -> None:
+    def _fit_columns(self, table: EncodedTable, y: Array, seed: int) -> None:
         if table.numeric.shape[1]:
             self._imputer = self._steps.imputer.fit(_cut(table.numeric, INPUT_BOUND))
         encoding = self._steps.encoding
         if self._encoded and encoding is not None and encoding.transformer is not None:
-            self._encoder = encoding.transformer.fit(self._codes(table.categorical))
+            encoder = _seeded(encoding.transformer, seed)
+            self._encoder = encoder.fit(self._codes(table.categorical), y)
         numbers = self._numbers(table.numeric, table.categorical)
         if numbers.shape[1] and self._steps.scaler is not None:
             self._scaler = self._steps.scaler.fit(numbers)
@@ -126,9 +146,7 @@ class TabularPreprocessor:
         arguments = step.arguments(X) if X.shape[1] else None
         if arguments is None:
             return None
-        transformer = step.transformer(**arguments)
-        if "random_state" in transformer.get_params():
-            transformer.set_params(random_state=seed % 2**32)
+        transformer = _seeded(step.transformer(**arguments), seed)
         try:
             return transformer.fit(X)
         except (ValueError, np.linalg.LinAlgError) as error:
@@ -137,13 +155,13 @@ class TabularPreprocessor:
             name = type(transformer).__name__
             raise DivergedError(f"{name} must find a finite solution, and found none on these rows: {error}") from error
 
-    def _dense(self, numeric: FloatArray, categorical: IntArray) -> FloatArray:
-        X = self._columns(numeric, categorical)
+    def _dense(self, numeric: FloatArray, categorical: IntArray, encoded: FloatArray | None = None) -> FloatArray:
+        X = self._columns(numeric, categorical, encoded)
         if self._features is None:
             return X
         return _finite(self._features.transform(X.astype(np.float64)), OUTPUT_BOUND)
 
-    def _columns(self, numeric: FloatArray, categorical: IntArray) -> FloatArray:
+    def _columns(self, numeric: FloatArray, categorical: IntArray, encoded: FloatArray | None = None) -> FloatArray:
         """Imputed, encoded and scaled columns, float32 (n, d)."""
         numbers = self._numbers(numeric, categorical)
         if self._scaler is not None:
@@ -151,7 +169,8 @@ class TabularPreprocessor:
         numbers = _finite(numbers, OUTPUT_BOUND if self._scaler is None else SCALED_BOUND)
         if self._scales_codes or not self._encoded:
             return numbers
-        return np.hstack([numbers, _finite(self._encode(categorical), OUTPUT_BOUND)])
+        codes = self._encode(categorical) if encoded is None else encoded
+        return np.hstack([numbers, _finite(codes, OUTPUT_BOUND)])
 
     def _numbers(self, numeric: FloatArray, categorical: IntArray) -> FloatArray:
         """What the scaler sees, float64: imputed numeric columns, and encoded ones that are to be scaled."""
@@ -169,13 +188,19 @@ class TabularPreprocessor:
 
     def _codes(self, categorical: IntArray) -> IntArray:
         """Codes of the columns that are not embedded, int64; missing becomes one above the largest level."""
-        codes = categorical[:, self._encoded].astype(np.int64)
-        return np.where(codes < 0, self._cardinalities[self._encoded], codes)
+        return missing_as_level(categorical[:, self._encoded], self._cardinalities[self._encoded])
+
+
+def _seeded(transformer: Any, seed: int) -> Any:
+    """The transformer, with the seed if it takes one."""
+    if "random_state" in transformer.get_params():
+        transformer.set_params(random_state=seed % 2**32)
+    return transformer
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence about constant columns, solvers that stop early and overflow: the result is made finite in any case."""
+def quiet() -> Iterator[None]:
+    """Silence about constant columns, solvers that stop early, rare classes and overflow."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         yield
