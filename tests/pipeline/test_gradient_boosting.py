@@ -10,8 +10,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from autopytorch_lite.data.schema import EncodedTable
 from autopytorch_lite.pipeline.build import build_learner, default_graph
-from autopytorch_lite.pipeline.components.gradient_boosting import MAX_NATIVE_LEVELS, MIN_ROUNDS, curve_epochs
+from autopytorch_lite.pipeline.components.gradient_boosting import MAX_NATIVE_LEVELS
 from autopytorch_lite.pipeline.learner import Learner, Rows
+from autopytorch_lite.pipeline.rounds import MIN_ROUNDS
 from autopytorch_lite.types import DatasetInfo, Task
 from tests.contracts.check_component import TABLES, Table, config_of, make_table, settings
 
@@ -108,12 +109,6 @@ def _duplicated(table: Table) -> Table:
     y = np.tile([1, 0], len(table.train)).astype(np.int64)
     weight = np.tile([99.0, 1.0], len(table.train))
     return replace(table, train=Rows(table.train.table.take(rows), y, weight))
-
-
-def test_the_curve_reads_few_stages_on_a_fixed_grid() -> None:
-    assert curve_epochs(100, 100) == [1, *range(10, 101, 10)]
-    assert curve_epochs(25, 100) == [1, 10, 20, 25]
-    assert curve_epochs(3, 3) == [1, 2, 3]
 
 
 def test_the_curve_is_carried_forward() -> None:
