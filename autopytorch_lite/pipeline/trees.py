@@ -22,7 +22,7 @@ def pack(booster: Any) -> dict[str, Any]:
     trees = [tree for trees_of_round in booster._predictors for tree in trees_of_round]
     bare = copy.copy(booster)
     bare._predictors = []
-    packed = {part: _join(getattr(tree, part) for tree in trees) for part in PARTS}
+    packed = {part: join_arrays(getattr(tree, part) for tree in trees) for part in PARTS}
     return {"booster": bare, "trees_per_round": len(booster._predictors[0]), **packed}
 
 
@@ -33,7 +33,7 @@ def unpack(packed: Mapping[str, Any]) -> Any:
         HistoryError: an array does not describe trees; compiled code would follow its indices out of bounds.
     """
     booster, width = packed["booster"], packed["trees_per_round"]
-    parts = list(zip(*(_split(packed[part]) for part in PARTS), strict=True))
+    parts = list(zip(*(split_arrays(packed[part]) for part in PARTS), strict=True))
     for arrays in parts:
         _check_tree(*arrays, n_features=booster.n_features_in_)
     trees = [TreePredictor(*arrays) for arrays in parts]
@@ -60,10 +60,12 @@ def _check_tree(nodes: Array, binned_bitsets: Array, raw_bitsets: Array, *, n_fe
         raise HistoryError("A saved tree must lead from its root down to leaves, within its nodes and features.")
 
 
-def _join(arrays: Iterable[Array]) -> dict[str, Array]:
+def join_arrays(arrays: Iterable[Array]) -> dict[str, Array]:
+    """Arrays one after the other, with their lengths."""
     parts = list(arrays)
     return {"lengths": np.array([len(part) for part in parts]), "values": np.concatenate(parts)}
 
 
-def _split(joined: Mapping[str, Array]) -> Sequence[Array]:
+def split_arrays(joined: Mapping[str, Array]) -> Sequence[Array]:
+    """Inverse of `join_arrays`."""
     return np.split(joined["values"], np.cumsum(joined["lengths"])[:-1])
