@@ -31,6 +31,7 @@ from autopytorch_lite.metrics import Metric
 from autopytorch_lite.pipeline.build import default_graph, load_learner
 from autopytorch_lite.search.freeze_thaw import FreezeThaw
 from autopytorch_lite.space.compile import compile as compile_space
+from autopytorch_lite.space.installed import require_installed
 from autopytorch_lite.stopping import Stop, TrialStopping
 from autopytorch_lite.tuner import TuneResult, tune
 from autopytorch_lite.types import Config
@@ -142,7 +143,12 @@ class TableRun:
         return cls(directory, dataset, RunRequest.from_json(description["request"]))
 
     def check_same(self, dataset: Dataset, request: RunRequest) -> None:
-        """Raise `HistoryError`, naming what differs, unless this run is on the same data and asks for the same."""
+        """Raise `HistoryError`, naming what differs, unless this run is on the same data and asks for the same.
+
+        Raises:
+            MissingExtraError: the space of this run needs packages that are not installed.
+        """
+        require_installed(self.space(), default_graph())
         if self.dataset.fingerprint != dataset.fingerprint:
             raise HistoryError(
                 f"Run directory {self.directory.path} belongs to another data set (fingerprint "
@@ -186,11 +192,16 @@ class TableRun:
         stop_trials: TrialStopping | None = None,
         callbacks: Iterable[Callback] = (),
     ) -> TuneResult:
-        """Search until a limit is reached, continuing what the directory holds; the ensemble is updated meanwhile."""
+        """Search until a limit is reached, continuing what the directory holds; the ensemble is updated meanwhile.
+
+        Raises:
+            MissingExtraError: the run was begun where more packages were installed, and its space needs them.
+        """
+        request, space = self.request, self.space()
+        require_installed(space, default_graph())
         self.directory.done.unlink(missing_ok=True)
-        request = self.request
         searcher = FreezeThaw(
-            self.space(),
+            space,
             min_budget=request.min_budget,
             max_budget=request.max_budget,
             eta=request.eta,

@@ -13,7 +13,7 @@ import numpy as np
 from autopytorch_lite.errors import BudgetError, DataError, SpaceError, UnknownNameError
 from autopytorch_lite.metrics import resolve_metric
 from autopytorch_lite.pipeline.build import default_graph
-from autopytorch_lite.pipeline.graph import CHOICE_SUFFIX
+from autopytorch_lite.pipeline.graph import CHOICE_SUFFIX, Choice, Component, choice_name
 from autopytorch_lite.run import RunRequest
 from autopytorch_lite.space.adapt import adapt_portfolio
 from autopytorch_lite.space.compile import compile as compile_space
@@ -69,11 +69,12 @@ def resolve_request(arguments: Mapping[str, Any], info: DatasetInfo) -> RunReque
 
     Raises:
         UnknownNameError: no such metric, search space, portfolio, component or hyperparameter.
+        MissingExtraError: a component that was asked for by name needs a package that is not installed.
         SpaceError: the search space or a configuration of the portfolio does not fit.
         DataError: the metric does not suit the task, or the device is not there.
     """
     metric = resolve_metric(arguments["metric"], info.task, info.n_outputs)
-    ranges = with_edits(_ranges(arguments["search_space"]), learner_edits(arguments["learners"]))
+    ranges = installed_only(with_edits(_ranges(arguments["search_space"]), learner_edits(arguments["learners"])))
     min_budget, max_budget = resolve_budgets(arguments, ranges.pop("budgets", {}), info)
     return RunRequest(
         metric=metric.name,
@@ -177,7 +178,7 @@ def learner_edits(learners: str | Sequence[str]) -> dict[str, list[str]]:
     """Edits that keep only the wanted learners.
 
     Args:
-        learners: "all", "neural", "traditional", or names of learners and backbones.
+        learners: "all", "neural", "traditional" (all others that are installed), or names of learners and backbones.
 
     Raises:
         UnknownNameError: no learner or backbone has that name.
@@ -188,12 +189,46 @@ def learner_edits(learners: str | Sequence[str]) -> dict[str, list[str]]:
         groups = {
             "all": {},
             "neural": {"learner": ["neural"]},
-            "traditional": {"learner": [name for name in known["learner"] if name != "neural"]},
+            "traditional": {"learner": _traditional(graph)},
         }
         kept: dict[str, list[str]] = groups[learners] if learners in groups else _kept_options([learners], known)
     else:
         kept = _kept_options(list(learners), known)
     return {f"{node}:{CHOICE_SUFFIX}": names for node, names in kept.items()}
+
+
+def _traditional(graph: Choice) -> list[str]:
+    return [option.name for option in graph.options if isinstance(option, Component) and option.is_installed()]
+
+
+def installed_only(ranges: Mapping[str, Any]) -> dict[str, Any]:
+    """Ranges without components whose packages are not installed.
+
+    They are excluded by name: the space of a run follows from its ranges, whatever is installed later.
+
+    Raises:
+        MissingExtraError: the ranges ask for such a component by name.
+    """
+    excluded: dict[str, list[str]] = {}
+    for node, component in default_graph().walk_components():
+        if component.is_installed():
+            continue
+        name = choice_name(node.name)
+        listed = _listed(ranges["edits"].get(name))
+        if listed is None:
+            excluded.setdefault(name, []).append(component.name)
+        elif component.name in listed:
+            component.load_package()
+    return with_edits(ranges, {name: {"exclude": names} for name, names in excluded.items()})
+
+
+def _listed(edit: Any) -> list[Any] | None:
+    """The options that an edit of a choice names; None where it leaves all that it does not exclude."""
+    if isinstance(edit, Mapping):
+        return edit.get("choices")
+    if edit is None:
+        return None
+    return list(edit) if isinstance(edit, list | tuple) else [edit]
 
 
 def _kept_options(learners: list[str], known: Mapping[str, list[str]]) -> dict[str, list[str]]:

@@ -6,13 +6,15 @@ A graph is frozen data that prints as a tree and knows nothing of ConfigSpace or
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from autopytorch_lite.errors import SpaceError, UnknownNameError
+from autopytorch_lite.errors import MissingExtraError, SpaceError, UnknownNameError
 from autopytorch_lite.pipeline.hyperparameters import (
     Categorical,
     Constant,
@@ -53,9 +55,16 @@ class Component(ABC):
     """One way of doing one step. Subclasses set `name`, declare hyperparameters, and build the step from their values.
 
     The first sentence of a subclass's docstring is its description.
+
+    Attributes:
+        name: unique among the options of a choice.
+        package: module that must be importable, if the component needs one that the core lacks.
+        extra: extra of this package that installs it.
     """
 
     name: ClassVar[str]
+    package: ClassVar[str] = ""
+    extra: ClassVar[str] = ""
 
     def applies(self, info: DatasetInfo) -> bool:
         """Whether this component can be used for such data."""
@@ -73,6 +82,22 @@ class Component(ABC):
             values: local hyperparameter name -> value, active ones only.
             info: facts about the data.
         """
+
+    @classmethod
+    def is_installed(cls) -> bool:
+        """Whether the package that it needs is there."""
+        return not cls.package or importlib.util.find_spec(cls.package) is not None
+
+    @classmethod
+    def load_package(cls) -> Any:
+        """The package that it needs.
+
+        Raises:
+            MissingExtraError: it is not installed.
+        """
+        if not cls.is_installed():
+            raise MissingExtraError(cls.package, cls.extra, f"The component {cls.name!r}")
+        return importlib.import_module(cls.package)
 
     @classmethod
     def description(cls) -> str:
