@@ -1,0 +1,129 @@
+"""Gradient-boosted trees of LightGBM.
+
+`build` of a component of the node "learner" returns a `Learner`, not yet fitted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autopytorch_lite.pipeline.graph import Component, Float, Hyperparameter, Int
+from autopytorch_lite.pipeline.learner import Learner
+from autopytorch_lite.pipeline.traditional import Growth, Model, class_weights, column_learner
+from autopytorch_lite.types import Array, ConfigValue, DatasetInfo, FloatArray
+
+FILE = "booster.txt"
+
+
+class LightGBM(Component):
+    """Gradient boosting with leaf-wise trees, native categories and missing values (extra "boosting")."""
+
+    name = "lightgbm"
+    package = "lightgbm"
+    extra = "boosting"
+
+    def hyperparameters(self, info: DatasetInfo) -> Sequence[Hyperparameter]:
+        """Step size and number of trees, size of a tree, sampling, regularisation, categories where there are any."""
+        of_categories = (
+            Float("cat_smooth", 1e-3, 100.0, log=True, default=10.0),
+            Float("cat_l2", 5e-3, 20.0, log=True, default=10.0),
+            Int("min_data_per_group", 2, 200, log=True, default=100),
+        )
+        return (
+            Float("learning_rate", 5e-3, 0.3, log=True, default=0.05),
+            Int("n_estimators", 50, 2000, log=True, default=300),
+            Int("num_leaves", 2, 256, log=True, default=31),
+            Int("min_child_samples", 1, 100, log=True, default=20),
+            Float("subsample", 0.5, 1.0, default=1.0),
+            Float("colsample_bytree", 0.4, 1.0, default=1.0),
+            Float("reg_alpha", 1e-8, 10.0, log=True, default=1e-8),
+            Float("reg_lambda", 1e-8, 10.0, log=True, default=1e-8),
+            *(of_categories if info.n_categorical else ()),
+            *class_weights(info),
+        )
+
+    def build(self, values: Mapping[str, ConfigValue], info: DatasetInfo) -> Learner:
+        """A learner, not yet fitted."""
+        return column_learner(values, info, model=LightGBMModel, rounds="n_estimators")
+
+
+class LightGBMModel(Model):
+    """A booster whose trees are drawn from seeds of their own, so that it can go on where it stopped."""
+
+    def __init__(self, parameters: Mapping[str, Any], info: DatasetInfo):
+        self._parameters = dict(parameters)
+        self._categorical = list(range(info.n_numeric, info.n_numeric + info.n_categorical))
+        self._is_classification = info.task.is_classification
+        self._booster: Any = None
+
+    def grow(self, X: Array, y: Array, weight: FloatArray | None, growth: Growth) -> None:
+        """See `Model.grow`."""
+        lightgbm = LightGBM.load_package()
+        self._booster = lightgbm.train(
+            self._training_parameters(growth),
+            lightgbm.Dataset(X, y, weight=weight, categorical_feature=self._categorical, free_raw_data=False),
+            num_boost_round=growth.stop - growth.start,
+            init_model=self._booster,
+            callbacks=[self._reseed(growth)],
+        )
+
+    def predict(self, X: Array) -> FloatArray:
+        """See `Model.predict`."""
+        return self._columns(self._booster.predict(X))
+
+    def stages(self, X: Array, rounds: Sequence[int]) -> Iterator[FloatArray]:
+        """See `Model.stages`."""
+        return (self._columns(self._booster.predict(X, num_iteration=n_rounds)) for n_rounds in rounds)
+
+    def save(self, folder: Path) -> None:
+        """See `Model.save`; LightGBM's own text format, numbers exactly."""
+        self._booster.save_model(folder / FILE)
+
+    def load(self, folder: Path) -> None:
+        """See `Model.load`."""
+        self._booster = LightGBM.load_package().Booster(model_file=folder / FILE)
+
+    def _training_parameters(self, growth: Growth) -> dict[str, Any]:
+        several = {"objective": "multiclass", "num_class": growth.n_classes}
+        objective = {0: {"objective": "regression"}, 2: {"objective": "binary"}}.get(growth.n_classes, several)
+        fixed = {
+            "bagging_freq": 1,
+            "seed": growth.seed,
+            "num_threads": growth.n_threads,
+            "deterministic": True,
+            "force_col_wise": True,
+            "feature_pre_filter": False,  # it refuses small tables, of which it leaves no column
+            "min_data_in_bin": 1,
+            "verbosity": -1,
+        }
+        return self._parameters | objective | fixed
+
+    def _reseed(self, growth: Growth) -> Callable[[Any], None]:
+        """A callback that draws the rows and columns of each tree from a seed of its own.
+
+        LightGBM's generators run on from tree to tree and are not part of a model. It seeds them anew when it is given
+        another seed; that of the rows only when their share differs too, hence by one unit in the last place.
+        """
+        share = float(self._parameters["subsample"])
+        shares = (share, float(np.nextafter(share, 0.0))) if share < 1 else (1.0, 1.0)
+
+        def callback(env: Any) -> None:
+            round_before = growth.start + env.iteration - env.begin_iteration
+            seed = int(np.random.default_rng([growth.seed, round_before]).integers(2**31))
+            drawn = {"feature_fraction_seed": seed, "bagging_seed": seed, "bagging_fraction": shares[round_before % 2]}
+            env.model.reset_parameter(drawn)
+
+        callback.before_iteration = True  # type: ignore[attr-defined]
+        return callback
+
+    def _columns(self, predictions: FloatArray) -> FloatArray:
+        """Both columns of two classes, of which LightGBM gives one."""
+        is_binary = self._is_classification and predictions.ndim == 1
+        return np.column_stack([1 - predictions, predictions]) if is_binary else predictions
+
+
+LIGHTGBM = LightGBM()
