@@ -79,16 +79,16 @@ def _space_by_name(name: str, task: str, n_categorical: int) -> Any:
 
 
 def generic_info(task: str, n_categorical: int) -> DatasetInfo:
-    """Facts of a made-up table large enough that no range is cut and no component is left out."""
+    """Facts of a made-up table: columns enough that no range is cut, rows so few that no component is left out."""
     from autopytorch_lite.types import DatasetInfo, Task
 
     n_classes = {Task.BINARY: 2, Task.MULTICLASS: 10, Task.REGRESSION: 0}[Task(task)]
     return DatasetInfo(
         task=Task(task),
-        n_rows=100_000,
+        n_rows=5_000,
         n_numeric=1_000,
         cardinalities=(50,) * n_categorical,
         n_outputs=n_classes or 1,
-        class_counts=(100_000 // n_classes,) * n_classes if n_classes else (),
+        class_counts=(5_000 // n_classes,) * n_classes if n_classes else (),
         has_missing=True,
     )

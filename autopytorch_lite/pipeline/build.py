@@ -10,18 +10,25 @@ from autopytorch_lite.errors import HistoryError, SpaceError
 from autopytorch_lite.pipeline.components.backbones import BACKBONES
 from autopytorch_lite.pipeline.components.batch_technique import BATCH_TECHNIQUES
 from autopytorch_lite.pipeline.components.batching import BATCHING
+from autopytorch_lite.pipeline.components.catboost import CATBOOST
 from autopytorch_lite.pipeline.components.early_stopping import EARLY_STOPPING
 from autopytorch_lite.pipeline.components.embedding import EMBEDDING
 from autopytorch_lite.pipeline.components.encoding import ENCODING
 from autopytorch_lite.pipeline.components.feature_preprocessing import PREPROCESSING
+from autopytorch_lite.pipeline.components.forests import FORESTS
 from autopytorch_lite.pipeline.components.gradient_boosting import GRADIENT_BOOSTING
 from autopytorch_lite.pipeline.components.imputation import IMPUTATION
 from autopytorch_lite.pipeline.components.initialization import INITIALIZATION
+from autopytorch_lite.pipeline.components.lightgbm import LIGHTGBM
+from autopytorch_lite.pipeline.components.linear import LINEAR
 from autopytorch_lite.pipeline.components.losses import LOSSES
+from autopytorch_lite.pipeline.components.nearest_neighbors import NEAREST_NEIGHBORS
 from autopytorch_lite.pipeline.components.numeric_embedding import NUMERIC_EMBEDDING
 from autopytorch_lite.pipeline.components.optimizers import OPTIMIZERS
 from autopytorch_lite.pipeline.components.scaling import SCALING
 from autopytorch_lite.pipeline.components.schedules import SCHEDULES
+from autopytorch_lite.pipeline.components.support_vectors import SUPPORT_VECTORS
+from autopytorch_lite.pipeline.components.xgboost import XGBOOST
 from autopytorch_lite.pipeline.graph import (
     Choice,
     Component,
@@ -38,6 +45,18 @@ from autopytorch_lite.pipeline.neural import assemble_neural
 from autopytorch_lite.pipeline.registry import registered
 from autopytorch_lite.pipeline.serialize import read_json
 from autopytorch_lite.types import Config, ConfigValue, DatasetInfo
+
+TRADITIONAL = (
+    GRADIENT_BOOSTING,
+    LIGHTGBM,
+    XGBOOST,
+    CATBOOST,
+    *FORESTS,
+    NEAREST_NEIGHBORS,
+    LINEAR,
+    SUPPORT_VECTORS,
+)
+"""The learners beside the networks."""
 
 
 def default_graph() -> Choice:
@@ -62,7 +81,7 @@ def default_graph() -> Choice:
         ),
         assemble_neural,
     )
-    graph = Choice("learner", (neural, GRADIENT_BOOSTING), default="neural")
+    graph = Choice("learner", (neural, *TRADITIONAL), default="neural")
     for node, component in registered():
         graph = graph.with_option(node, component)
     return graph

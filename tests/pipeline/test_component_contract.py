@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 
 from autopytorch_lite.errors import DivergedError
-from autopytorch_lite.pipeline.build import default_graph
+from autopytorch_lite.pipeline.build import TRADITIONAL, default_graph
 from autopytorch_lite.pipeline.graph import Choice, Component, choice_name
 from tests.contracts.check_component import TABLES, check_fit, check_values, config_of, options
 
 GRAPH = default_graph()
 COMPONENTS = [(node.name, component) for node, component in GRAPH.walk_components()]
+NOT_INSTALLED = {component.name for _, component in COMPONENTS if not component.is_installed()}
 
 
 @pytest.mark.parametrize("kind", TABLES)
@@ -35,17 +36,33 @@ def _applicable(node: str, option: str) -> str:
 
 @pytest.mark.parametrize(("node", "option"), options(GRAPH))
 def test_every_option_trains(node: str, option: str, tmp_path: Path) -> None:
+    _skip_if_missing(option)
     table = TABLES[_applicable(node, option)]
     is_choice = isinstance(GRAPH.find(node), Choice)
     config = config_of(GRAPH, table.info, {choice_name(node): option} if is_choice else {})
     check_fit(GRAPH, config, table, tmp_path)
 
 
-@pytest.mark.parametrize("learner", ["neural", "hist_gradient_boosting"])
+@pytest.mark.parametrize("learner", [option.name for option in GRAPH.options])
 @pytest.mark.parametrize("kind", TABLES)
 def test_every_task_trains(kind: str, learner: str, tmp_path: Path) -> None:
+    _skip_if_missing(learner)
     table = TABLES[kind]
     check_fit(GRAPH, config_of(GRAPH, table.info, {"learner:__choice__": learner}), table, tmp_path)
+
+
+@pytest.mark.parametrize("learner", [component.name for component in TRADITIONAL])
+@pytest.mark.parametrize("kind", TABLES)
+def test_random_configurations_of_traditional_learners_train(kind: str, learner: str, tmp_path: Path) -> None:
+    _skip_if_missing(learner)
+    table = TABLES[kind]
+    config = config_of(GRAPH, table.info, {"learner:__choice__": learner}, seed=1)
+    check_fit(GRAPH, config, table, tmp_path)
+
+
+def _skip_if_missing(option: str) -> None:
+    if option in NOT_INSTALLED:
+        pytest.skip(f"{option} needs a package that is not installed")
 
 
 @pytest.mark.parametrize("seed", range(6))
