@@ -1,4 +1,4 @@
-"""Each learner beside the networks with its defaults: loss on unseen rows, and what a full training costs.
+"""Each learner beside the networks with its defaults: loss on unseen rows, worth in an ensemble, what it costs.
 
 python -m benchmarks.learners DATA_FOLDER --tables phoneme,credit-g --max-rows 10000
 """
@@ -6,28 +6,32 @@ python -m benchmarks.learners DATA_FOLDER --tables phoneme,credit-g --max-rows 1
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
 
 from autopytorch_lite.data.dataset import Dataset, make_dataset
+from autopytorch_lite.ensemble.selection import select, weighted_average
 from autopytorch_lite.errors import AutoPyTorchLiteError
 from autopytorch_lite.execution.tabular import rows_of
-from autopytorch_lite.metrics import resolve_metric
+from autopytorch_lite.metrics import Metric, resolve_metric
 from autopytorch_lite.pipeline.build import TRADITIONAL, build_learner, default_graph
 from autopytorch_lite.pipeline.graph import Component, choice_name
 from autopytorch_lite.pipeline.learner import FitSettings
 from autopytorch_lite.space.activity import SpaceWalk
 from autopytorch_lite.space.compile import compile as compile_space
-from autopytorch_lite.types import Config, DatasetInfo
+from autopytorch_lite.types import Array, Config, DatasetInfo, FloatArray
 from benchmarks.tables import Table, choose, read_manifest, split
 from search_spaces import load_ranges, with_edits
 
 MAX_BUDGET = 27
 """Epochs of the full training; they only say at how many points the learning curve is read."""
+
+ENSEMBLE_SIZE = 50
+"""Steps of ensemble selection."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class Measured:
         fit_s: CPU seconds of the fit, learning curve included.
         predict_s: CPU seconds of predicting the unseen rows.
         megabytes: of the saved model.
+        weight: in an ensemble of all learners.
+        worth: share by which the loss of the ensemble grows without the learner.
     """
 
     table: str
@@ -49,6 +55,8 @@ class Measured:
     fit_s: float
     predict_s: float
     megabytes: float
+    weight: float = 0.0
+    worth: float = 0.0
 
 
 @click.command()
@@ -82,9 +90,7 @@ def installed(names: Sequence[str]) -> list[Component]:
     return [c for c in TRADITIONAL if (c.name in names if names else c.is_installed())]
 
 
-def measure(
-    table: Table, learners: Iterable[Component], *, max_rows: int, seed: int, n_threads: int
-) -> Iterable[Measured]:
+def measure(table: Table, learners: Iterable[Component], *, max_rows: int, seed: int, n_threads: int) -> list[Measured]:
     """Every learner that applies to the table, trained on one division of it."""
     parts = split(table, seed)
     train = parts.X_train.sample(min(len(parts.X_train), round(max_rows * 0.67)), random_state=seed).index
@@ -97,11 +103,35 @@ def measure(
         y_val=parts.y_test.loc[test],
         seed=seed,
     )
+    rows, predictions = [], {}
     for component in learners:
         if component.applies(dataset.info):
-            measured = _measured(table.name, component, dataset, seed, n_threads)
+            measured, predictions[component.name] = _measured(table.name, component, dataset, seed, n_threads)
             click.echo(measured, err=True)
-            yield measured
+            rows.append(measured)
+    shares = contributions(predictions, dataset.y[dataset.folds[0].val_idx], _metric(dataset.info))
+    return [replace(row, weight=shares[row.learner][0], worth=shares[row.learner][1]) for row in rows]
+
+
+def contributions(predictions: Mapping[str, FloatArray], y: Array, metric: Metric) -> dict[str, tuple[float, float]]:
+    """Learner -> its weight in an ensemble, and the share by which the ensemble's loss grows without it.
+
+    Every other unseen row selects the ensembles, the rest scores them.
+    """
+    weights, loss = _ensemble(predictions, y, metric)
+    shares = {}
+    for name in predictions:
+        others = {other: of_other for other, of_other in predictions.items() if other != name}
+        without = _ensemble(others, y, metric)[1] if others else loss
+        shares[name] = (weights[name], without / loss - 1)
+    return shares
+
+
+def _ensemble(predictions: Mapping[str, FloatArray], y: Array, metric: Metric) -> tuple[dict[str, float], float]:
+    """Weights by learner, and the loss on the rows that did not select them."""
+    found = select([of_learner[::2] for of_learner in predictions.values()], y[::2], metric=metric, size=ENSEMBLE_SIZE)
+    average = weighted_average([of_learner[1::2] for of_learner in predictions.values()], found.weights)
+    return dict(zip(predictions, found.weights.tolist(), strict=True)), metric.loss(y[1::2], average)
 
 
 def default_config(component: Component, info: DatasetInfo) -> Config:
@@ -110,10 +140,17 @@ def default_config(component: Component, info: DatasetInfo) -> Config:
     return SpaceWalk(compile_space(default_graph(), ranges, info)).default()
 
 
-def _measured(table: str, component: Component, dataset: Dataset, seed: int, n_threads: int) -> Measured:
+def _metric(info: DatasetInfo) -> Metric:
+    return resolve_metric(None, info.task, info.n_outputs)
+
+
+def _measured(
+    table: str, component: Component, dataset: Dataset, seed: int, n_threads: int
+) -> tuple[Measured, FloatArray]:
+    """One training, and its predictions of the unseen rows."""
     train, val = (rows_of(dataset, idx) for idx in (dataset.folds[0].train_idx, dataset.folds[0].val_idx))
     info = dataset.info
-    metric = resolve_metric(None, info.task, info.n_outputs)
+    metric = _metric(info)
     learner = build_learner(default_graph(), default_config(component, info), info)
     start = time.process_time()
     settings = FitSettings(MAX_BUDGET, seed, metric, n_threads=n_threads)
@@ -125,22 +162,26 @@ def _measured(table: str, component: Component, dataset: Dataset, seed: int, n_t
         learner.save(Path(folder))
         n_bytes = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
     loss = metric.loss(val.y, predictions, val.sample_weight)
-    return Measured(table, component.name, loss, fitted - start, end - fitted, n_bytes / 2**20)
+    return Measured(table, component.name, loss, fitted - start, end - fitted, n_bytes / 2**20), predictions
 
 
 def markdown(rows: Sequence[Measured]) -> str:
-    """Losses by learner and table, means over seeds, with mean rank, seconds and megabytes of all tables together."""
+    """Losses by learner and table, means over seeds; then of all tables together: ranks, ensembles, costs."""
     tables = list(dict.fromkeys(row.table for row in rows))
     learners = list(dict.fromkeys(row.learner for row in rows))
     losses = {(t, n): _mean(r.loss for r in rows if (r.table, r.learner) == (t, n)) for t in tables for n in learners}
-    lines = ["| learner | " + " | ".join([*tables, "mean rank", "fit s", "predict s", "MB"]) + " |"]
-    lines.append("|---" * (len(tables) + 5) + "|")
+    lines = [
+        "| learner | " + " | ".join([*tables, "mean rank", "weight", "worth %", "fit s", "predict s", "MB"]) + " |"
+    ]
+    lines.append("|---" * (len(tables) + 7) + "|")
     for name in learners:
         ranks = [_rank(losses, t, name, learners) for t in tables if losses[t, name] is not None]
         own = [row for row in rows if row.learner == name]
         cells = [_number(losses[t, name]) for t in tables]
-        cells += [_number(_mean(ranks), 3), *(f"{sum(getattr(r, a) for r in own):.1f}" for a in ("fit_s", "predict_s"))]
-        lines.append(f"| {name} | " + " | ".join([*cells, f"{sum(r.megabytes for r in own):.1f}"]) + " |")
+        cells += [_number(_mean(ranks), 3), _number(_mean(row.weight for row in own), 2)]
+        cells.append(f"{100 * sum(row.worth for row in own) / len(own):+.1f}")
+        cells += [f"{sum(getattr(row, cost) for row in own):.1f}" for cost in ("fit_s", "predict_s", "megabytes")]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 

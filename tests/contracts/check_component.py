@@ -75,6 +75,17 @@ TABLES = {
 }
 
 
+FEW_ROUNDS = {
+    "learner:hist_gradient_boosting:max_iter": {"high": 60, "default": 60},
+    "learner:lightgbm:n_estimators": {"high": 60, "default": 60},
+    "learner:xgboost:n_estimators": {"high": 60, "default": 60},
+    "learner:catboost:iterations": {"high": 60, "default": 60},
+    "learner:random_forest:n_estimators": 40,
+    "learner:extra_trees:n_estimators": 40,
+}
+"""Edits with which learners of many rounds take a moment, too."""
+
+
 def settings(info: DatasetInfo, max_budget: int = 3, seed: int = 5) -> FitSettings:
     """Settings with the task's own metric."""
     return FitSettings(max_budget, seed, resolve_metric(None, info.task, info.n_outputs))

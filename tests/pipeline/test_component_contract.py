@@ -7,7 +7,7 @@ import pytest
 from autopytorch_lite.errors import DivergedError
 from autopytorch_lite.pipeline.build import TRADITIONAL, default_graph
 from autopytorch_lite.pipeline.graph import Choice, Component, choice_name
-from tests.contracts.check_component import TABLES, check_fit, check_values, config_of, options
+from tests.contracts.check_component import FEW_ROUNDS, TABLES, check_fit, check_values, config_of, options
 
 GRAPH = default_graph()
 COMPONENTS = [(node.name, component) for node, component in GRAPH.walk_components()]
@@ -39,7 +39,7 @@ def test_every_option_trains(node: str, option: str, tmp_path: Path) -> None:
     _skip_if_missing(option)
     table = TABLES[_applicable(node, option)]
     is_choice = isinstance(GRAPH.find(node), Choice)
-    config = config_of(GRAPH, table.info, {choice_name(node): option} if is_choice else {})
+    config = config_of(GRAPH, table.info, FEW_ROUNDS | ({choice_name(node): option} if is_choice else {}))
     check_fit(GRAPH, config, table, tmp_path)
 
 
@@ -48,7 +48,7 @@ def test_every_option_trains(node: str, option: str, tmp_path: Path) -> None:
 def test_every_task_trains(kind: str, learner: str, tmp_path: Path) -> None:
     _skip_if_missing(learner)
     table = TABLES[kind]
-    check_fit(GRAPH, config_of(GRAPH, table.info, {"learner:__choice__": learner}), table, tmp_path)
+    check_fit(GRAPH, config_of(GRAPH, table.info, FEW_ROUNDS | {"learner:__choice__": learner}), table, tmp_path)
 
 
 @pytest.mark.parametrize("learner", [component.name for component in TRADITIONAL])
@@ -56,7 +56,7 @@ def test_every_task_trains(kind: str, learner: str, tmp_path: Path) -> None:
 def test_random_configurations_of_traditional_learners_train(kind: str, learner: str, tmp_path: Path) -> None:
     _skip_if_missing(learner)
     table = TABLES[kind]
-    config = config_of(GRAPH, table.info, {"learner:__choice__": learner}, seed=1)
+    config = config_of(GRAPH, table.info, FEW_ROUNDS | {"learner:__choice__": learner}, seed=1)
     check_fit(GRAPH, config, table, tmp_path)
 
 

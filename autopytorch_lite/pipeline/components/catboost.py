@@ -35,8 +35,8 @@ class CatBoost(Component):
             Int("max_ctr_complexity", 1, 5, default=4),
         )
         return (
-            Float("learning_rate", 5e-3, 0.3, log=True, default=0.05),
-            Int("iterations", 50, 2000, log=True, default=500),
+            Float("learning_rate", 5e-3, 0.3, log=True, default=0.1),
+            Int("iterations", 50, 2000, log=True, default=250),
             Int("depth", 2, 10, default=6),
             Float("l2_leaf_reg", 0.1, 30.0, log=True, default=3.0),
             Float("random_strength", 1e-2, 20.0, log=True, default=1.0),

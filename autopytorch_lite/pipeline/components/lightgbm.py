@@ -35,7 +35,7 @@ class LightGBM(Component):
         )
         return (
             Float("learning_rate", 5e-3, 0.3, log=True, default=0.05),
-            Int("n_estimators", 50, 2000, log=True, default=300),
+            Int("n_estimators", 50, 2000, log=True, default=200),
             Int("num_leaves", 2, 256, log=True, default=31),
             Int("min_child_samples", 1, 100, log=True, default=20),
             Float("subsample", 0.5, 1.0, default=1.0),

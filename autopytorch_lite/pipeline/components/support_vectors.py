@@ -19,7 +19,7 @@ from autopytorch_lite.pipeline.traditional import EstimatorModel, Growth, class_
 from autopytorch_lite.pipeline.traditional_inputs import dense_hyperparameters
 from autopytorch_lite.types import Array, ConfigValue, DatasetInfo, FloatArray, IntArray
 
-MAX_ROWS = 5_000
+MAX_ROWS = 10_000
 """Rows up to which support vector machines are offered: their time grows with the square of the rows and more."""
 
 N_CALIBRATION_FOLDS = 3
