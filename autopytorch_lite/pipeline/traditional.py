@@ -35,7 +35,7 @@ class Growth:
     Attributes:
         start: rounds that the model has.
         stop: rounds that it is to have, in total.
-        n_classes: number of classes, at least 2; 0 where the targets are values.
+        n_classes: number of classes; 0 where the targets are values.
         seed: of everything random; the same seed gives the same model.
         n_threads: threads that may be used.
     """
@@ -126,7 +126,7 @@ class ConstantModel(Model):
 
     def grow(self, X: Array, y: Array, weight: FloatArray | None, growth: Growth) -> None:
         """See `Model.grow`."""
-        columns = np.eye(max(growth.n_classes, 1))[y] if growth.is_classification else y
+        columns = np.eye(growth.n_classes)[y] if growth.is_classification else y
         self._average = np.average(columns, axis=0, weights=weight)
 
     def predict(self, X: Array) -> FloatArray:
@@ -400,6 +400,13 @@ def dense_learner(
     class_weight = str(others.pop(CLASS_WEIGHT, "none"))
     new_inputs = partial(dense_inputs, dense, info)
     return TraditionalLearner(TraditionalSteps(new_inputs, partial(model, others, info), 1, class_weight), info)
+
+
+def class_columns(predictions: FloatArray, is_classification: bool) -> FloatArray:
+    """Predictions, float64, with both columns of two classes where a library gives the second one only."""
+    predictions = predictions.astype(np.float64)
+    is_binary = is_classification and predictions.ndim == 1
+    return np.column_stack([1 - predictions, predictions]) if is_binary else predictions
 
 
 def class_weights(info: DatasetInfo) -> tuple[Hyperparameter, ...]:

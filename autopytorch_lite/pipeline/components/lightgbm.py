@@ -13,7 +13,7 @@ import numpy as np
 
 from autopytorch_lite.pipeline.graph import Component, Float, Hyperparameter, Int
 from autopytorch_lite.pipeline.learner import Learner
-from autopytorch_lite.pipeline.traditional import Growth, Model, class_weights, column_learner
+from autopytorch_lite.pipeline.traditional import Growth, Model, class_columns, class_weights, column_learner
 from autopytorch_lite.types import Array, ConfigValue, DatasetInfo, FloatArray
 
 FILE = "booster.txt"
@@ -56,6 +56,7 @@ class LightGBMModel(Model):
 
     def __init__(self, parameters: Mapping[str, Any], info: DatasetInfo):
         self._parameters = dict(parameters)
+        self._share = float(self._parameters.pop("subsample"))
         self._categorical = list(range(info.n_numeric, info.n_numeric + info.n_categorical))
         self._is_classification = info.task.is_classification
         self._booster: Any = None
@@ -73,11 +74,12 @@ class LightGBMModel(Model):
 
     def predict(self, X: Array) -> FloatArray:
         """See `Model.predict`."""
-        return self._columns(self._booster.predict(X))
+        return class_columns(self._booster.predict(X), self._is_classification)
 
     def stages(self, X: Array, rounds: Sequence[int]) -> Iterator[FloatArray]:
         """See `Model.stages`."""
-        return (self._columns(self._booster.predict(X, num_iteration=n_rounds)) for n_rounds in rounds)
+        staged = (self._booster.predict(X, num_iteration=n_rounds) for n_rounds in rounds)
+        return (class_columns(outputs, self._is_classification) for outputs in staged)
 
     def save(self, folder: Path) -> None:
         """See `Model.save`; LightGBM's own text format, numbers exactly."""
@@ -92,6 +94,7 @@ class LightGBMModel(Model):
         objective = {0: {"objective": "regression"}, 2: {"objective": "binary"}}.get(growth.n_classes, several)
         fixed = {
             "bagging_freq": 1,
+            "bagging_fraction": self._share_at(growth.start + 1),  # another one than that of the first tree
             "seed": growth.seed,
             "num_threads": growth.n_threads,
             "deterministic": True,
@@ -106,24 +109,21 @@ class LightGBMModel(Model):
         """A callback that draws the rows and columns of each tree from a seed of its own.
 
         LightGBM's generators run on from tree to tree and are not part of a model. It seeds them anew when it is given
-        another seed; that of the rows only when their share differs too, hence by one unit in the last place.
+        another seed; that of the rows only when their share differs too (see `_share_at`).
         """
-        share = float(self._parameters["subsample"])
-        shares = (share, float(np.nextafter(share, 0.0))) if share < 1 else (1.0, 1.0)
 
         def callback(env: Any) -> None:
-            round_before = growth.start + env.iteration - env.begin_iteration
-            seed = int(np.random.default_rng([growth.seed, round_before]).integers(2**31))
-            drawn = {"feature_fraction_seed": seed, "bagging_seed": seed, "bagging_fraction": shares[round_before % 2]}
-            env.model.reset_parameter(drawn)
+            n_before = growth.start + env.iteration - env.begin_iteration
+            seed = int(np.random.default_rng([growth.seed, n_before]).integers(2**31))
+            share = {"bagging_fraction": self._share_at(n_before)}
+            env.model.reset_parameter({"feature_fraction_seed": seed, "bagging_seed": seed, **share})
 
         callback.before_iteration = True  # type: ignore[attr-defined]
         return callback
 
-    def _columns(self, predictions: FloatArray) -> FloatArray:
-        """Both columns of two classes, of which LightGBM gives one."""
-        is_binary = self._is_classification and predictions.ndim == 1
-        return np.column_stack([1 - predictions, predictions]) if is_binary else predictions
+    def _share_at(self, n_before: int) -> float:
+        """Share of the rows for a tree; one unit in the last place less for every other tree."""
+        return self._share if n_before % 2 or self._share == 1 else float(np.nextafter(self._share, 0.0))
 
 
 LIGHTGBM = LightGBM()

@@ -9,11 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from autopytorch_lite.pipeline.graph import Component, Float, Hyperparameter, Int
 from autopytorch_lite.pipeline.learner import Learner
-from autopytorch_lite.pipeline.traditional import Growth, Model, class_weights, column_learner
+from autopytorch_lite.pipeline.traditional import Growth, Model, class_columns, class_weights, column_learner
 from autopytorch_lite.types import Array, ConfigValue, DatasetInfo, FloatArray
 
 FILE = "booster.ubj"
@@ -72,12 +70,13 @@ class XGBoostModel(Model):
 
     def predict(self, X: Array) -> FloatArray:
         """See `Model.predict`."""
-        return self._columns(self._booster.predict(self._matrix(X)))
+        return class_columns(self._booster.predict(self._matrix(X)), self._is_classification)
 
     def stages(self, X: Array, rounds: Sequence[int]) -> Iterator[FloatArray]:
         """See `Model.stages`."""
         data = self._matrix(X)
-        return (self._columns(self._booster.predict(data, iteration_range=(0, n_rounds))) for n_rounds in rounds)
+        staged = (self._booster.predict(data, iteration_range=(0, n_rounds)) for n_rounds in rounds)
+        return (class_columns(outputs, self._is_classification) for outputs in staged)
 
     def save(self, folder: Path) -> None:
         """See `Model.save`; XGBoost's own format, binary JSON."""
@@ -101,12 +100,6 @@ class XGBoostModel(Model):
             "verbosity": 0,
         }
         return self._parameters | one.get(growth.n_classes, several) | fixed
-
-    def _columns(self, predictions: FloatArray) -> FloatArray:
-        """Both columns of two classes, of which XGBoost gives one."""
-        predictions = predictions.astype(np.float64)
-        is_binary = self._is_classification and predictions.ndim == 1
-        return np.column_stack([1 - predictions, predictions]) if is_binary else predictions
 
 
 XGBOOST = XGBoost()
