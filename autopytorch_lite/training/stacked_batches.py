@@ -1,0 +1,259 @@
+"""What the steps of an epoch of a stack read: rows, targets and dropout masks, prepared for many steps at a time.
+
+Networks are ordered by batch size, the smallest first. All begin an epoch together and each ends it after its own
+number of steps, so those that still train are always the first ones of the stack.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from autopytorch_lite.networks.seeding import derived_seed
+from autopytorch_lite.training.loop import Trainer
+from autopytorch_lite.training.rows import TensorRows
+from autopytorch_lite.training.stackable import DROPOUT_LEVELS, Perceptron, class_weights_of, loss_kind
+
+CHUNK_FLOATS = 2**22
+"""Numbers prepared at once: enough that preparing costs little, few enough that they stay near the processor."""
+
+MAX_MASK_BUFFERS = 8
+"""Buffers of masks that are kept for the next epoch; they are zero where nothing is drawn, which takes time to make."""
+
+
+class Segment(NamedTuple):
+    """Steps of an epoch in which the same networks take part.
+
+    Attributes:
+        first: first step.
+        last: one after the last step.
+        n_networks: how many of the first networks take part.
+        batch_size: rows of the largest of their batches; smaller ones are padded with rows of no influence.
+    """
+
+    first: int
+    last: int
+    n_networks: int
+    batch_size: int
+
+
+def segments_of(batch_sizes: Sequence[int], n_rows: int) -> list[Segment]:
+    """The steps of an epoch, divided where a network ends it.
+
+    Args:
+        batch_sizes: rows of a step of each network, ascending, at most `n_rows`.
+        n_rows: training rows; a last, incomplete batch is left out.
+    """
+    found = []
+    first = 0
+    for n_networks in range(len(batch_sizes), 0, -1):
+        last = n_rows // batch_sizes[n_networks - 1]
+        if last > first:
+            found.append(Segment(first, last, n_networks, batch_sizes[n_networks - 1]))
+            first = last
+    return found
+
+
+class StepData(NamedTuple):
+    """What one step of the first k networks reads; B is the batch size of the segment.
+
+    Attributes:
+        inputs: float32 (k, B, n_inputs).
+        targets: float32 (k, n_outputs, B): one-hot classes, or values.
+        shares: float32 (k, 1, B): weight of each row in the mean loss; 0 for rows that only pad.
+        masks: per hidden layer float32 (k, B, units), by which its units are multiplied; None without dropout.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    shares: Tensor
+    masks: tuple[Tensor | None, ...]
+
+
+class StackedBatches:
+    """Makes the steps of epochs. Row order and dropout are those that each trainer would draw alone.
+
+    On a GPU, where a trainer draws dropout from the device's own generator, the masks of the whole stack come from one.
+
+    Args:
+        trainers: ordered by batch size.
+        perceptrons: their networks.
+        train: rows to learn from, on the device.
+        units: of each hidden layer of the stack, padding included.
+    """
+
+    def __init__(
+        self,
+        trainers: Sequence[Trainer],
+        perceptrons: Sequence[Perceptron],
+        train: TensorRows,
+        units: Sequence[int],
+    ):
+        self._trainers = trainers
+        self._train = train
+        self._batch_sizes = [min(trainer.plan.batch_size, len(train)) for trainer in trainers]
+        self._dropout = _Dropout(trainers, perceptrons, units, train.dense.device)
+        self._n_outputs = perceptrons[0].widths[-1]
+        self._is_softmax = loss_kind(trainers[0].plan.loss) == "softmax"
+        self._class_weights = _class_weights(trainers, self._n_outputs, train.dense.device)
+        self._orders: list[Tensor] = []
+        self.segments = segments_of(self._batch_sizes, len(train))
+
+    def begin_epoch(self) -> None:
+        """Draw the row orders of the next epoch and seed its dropout."""
+        epochs = [(trainer.seed, trainer.n_epochs + 1) for trainer in self._trainers]
+        n_rows = len(self._train)
+        self._orders = [torch.from_numpy(np.random.default_rng(entropy).permutation(n_rows)) for entropy in epochs]
+        self._dropout.begin_epoch(epochs)
+
+    def steps(self, segment: Segment) -> Iterator[StepData]:
+        """The steps of a segment in order; segments are asked for in order, too."""
+        per_step = segment.n_networks * segment.batch_size * (self._train.dense.shape[1] + self._dropout.n_units)
+        length = max(1, CHUNK_FLOATS // per_step)
+        for first in range(segment.first, segment.last, length):
+            yield from self._chunk(segment, first, min(length, segment.last - first))
+
+    def _chunk(self, segment: Segment, first: int, n_steps: int) -> Iterator[StepData]:
+        rows = self._row_positions(segment, first, n_steps)
+        inputs = self._train.dense.index_select(0, rows.reshape(-1)).view(*rows.shape, -1)
+        batch_sizes = self._batch_sizes[: segment.n_networks]
+        masks = [
+            [None] * n_steps if mask is None else mask.unbind(0) for mask in self._dropout.draw(batch_sizes, n_steps)
+        ]
+        parts = (inputs.unbind(0), self._targets(rows).unbind(0), self._shares(rows).unbind(0))
+        for number, (x, targets, shares) in enumerate(zip(*parts, strict=True)):
+            yield StepData(x, targets, shares, tuple(mask[number] for mask in masks))
+
+    def _row_positions(self, segment: Segment, first: int, n_steps: int) -> Tensor:
+        """int64 (n_steps, k, B); padding points at row 0."""
+        rows = torch.zeros(n_steps, segment.n_networks, segment.batch_size, dtype=torch.int64)
+        for number, size in enumerate(self._batch_sizes[: segment.n_networks]):
+            wanted = self._orders[number][first * size : (first + n_steps) * size]
+            rows[:, number, :size] = wanted.view(n_steps, size)
+        return rows.to(self._train.dense.device)
+
+    def _targets(self, rows: Tensor) -> Tensor:
+        """float32 (n_steps, k, n_outputs, B)."""
+        targets = self._train.targets[rows]
+        if self._is_softmax:
+            return F.one_hot(targets, self._n_outputs).to(torch.float32).transpose(2, 3).contiguous()
+        return targets.reshape(*rows.shape, self._n_outputs).transpose(2, 3).contiguous()
+
+    def _shares(self, rows: Tensor) -> Tensor:
+        """float32 (n_steps, k, 1, B)."""
+        n_networks, batch_size = rows.shape[1:]
+        shares = torch.zeros(n_networks, batch_size)
+        for number, size in enumerate(self._batch_sizes[:n_networks]):
+            shares[number, :size] = 1 / size
+        shares = shares.to(rows.device).expand(rows.shape)
+        if self._train.weights is not None:
+            shares = shares * self._train.weights[rows]
+        if self._class_weights is not None:
+            codes = self._train.targets[rows]
+            shares = shares * self._class_weights[torch.arange(n_networks, device=rows.device)[:, None], codes]
+        return shares[:, :, None]
+
+    @property
+    def dropout_scales(self) -> list[Tensor | None]:
+        """Per hidden layer float32 (K, 1, 1): by what kept units are multiplied; None without dropout."""
+        return self._dropout.scales
+
+
+def _class_weights(trainers: Sequence[Trainer], n_outputs: int, device: torch.device) -> Tensor | None:
+    """float32 (K, n_outputs); None if no loss has any."""
+    weights = [class_weights_of(trainer.plan.loss) for trainer in trainers]
+    if all(weight is None for weight in weights):
+        return None
+    return torch.stack([torch.ones(n_outputs) if weight is None else weight.cpu() for weight in weights]).to(device)
+
+
+@dataclass(frozen=True)
+class _Drops:
+    """Dropout of one hidden layer of one network: units that are real, levels that drop; None: has no such layer."""
+
+    units: int
+    n_dropped: int | None
+
+    @property
+    def scale(self) -> float:
+        return 1.0 if self.n_dropped is None else DROPOUT_LEVELS / (DROPOUT_LEVELS - self.n_dropped)
+
+    def n_words(self, batch_size: int) -> int:
+        """Random 64-bit words for a batch, each for four units; see `networks.layers.Dropout`."""
+        return 0 if self.n_dropped is None else math.ceil(batch_size * self.units / 4)
+
+
+class _Dropout:
+    """Masks of the hidden layers: zero, or the inverse of the share that is kept."""
+
+    def __init__(
+        self,
+        trainers: Sequence[Trainer],
+        perceptrons: Sequence[Perceptron],
+        units: Sequence[int],
+        device: torch.device,
+    ):
+        self._device = device
+        self._units = units
+        self._layers = [
+            [_Drops(*pair) for pair in zip(network.widths[1:-1], network.n_dropped, strict=True)]
+            for network in perceptrons
+        ]
+        self._has_dropout = [
+            any(network[layer].n_dropped is not None for network in self._layers) for layer in range(len(units))
+        ]
+        n_generators = len(trainers) if device.type == "cpu" else 1
+        self._generators = [torch.Generator(device) for _ in range(n_generators)]
+        self._buffers: dict[tuple[int, int, int], list[Tensor | None]] = {}
+        self.n_units = sum(units)
+
+    @property
+    def scales(self) -> list[Tensor | None]:
+        """See `StackedBatches.dropout_scales`."""
+        columns = [torch.tensor([net[layer].scale for net in self._layers]) for layer in range(len(self._units))]
+        pairs = zip(columns, self._has_dropout, strict=True)
+        return [column[:, None, None].to(self._device) if has_dropout else None for column, has_dropout in pairs]
+
+    def begin_epoch(self, epochs: Sequence[tuple[int, int]]) -> None:
+        """Seed as trainers do, by (seed, epoch)."""
+        for generator, entropy in zip(self._generators, epochs, strict=False):
+            generator.manual_seed(derived_seed(*entropy))
+
+    def draw(self, batch_sizes: Sequence[int], n_steps: int) -> list[Tensor | None]:
+        """Masks of the next steps, per hidden layer (n_steps, k, B, units); valid until they are drawn again."""
+        key = (n_steps, len(batch_sizes), batch_sizes[-1])
+        if key not in self._buffers:
+            if len(self._buffers) >= MAX_MASK_BUFFERS:
+                self._buffers.clear()
+            self._buffers[key] = [
+                torch.zeros(*key, units, device=self._device) if has_dropout else None
+                for units, has_dropout in zip(self._units, self._has_dropout, strict=True)
+            ]
+        masks = self._buffers[key]
+        for number, size in enumerate(batch_sizes):
+            self._draw_network(number, size, n_steps, masks)
+        return masks
+
+    def _draw_network(self, number: int, size: int, n_steps: int, masks: Sequence[Tensor | None]) -> None:
+        layers = self._layers[number]
+        n_words = [drops.n_words(size) for drops in layers]
+        words = torch.empty(n_steps, sum(n_words), dtype=torch.int64, device=self._device)
+        words.random_(-(2**63), None, generator=self._generators[number % len(self._generators)])
+        levels = words.view(torch.int16).split([4 * n for n in n_words], dim=1)
+        for drops, mask, numbers in zip(layers, masks, levels, strict=True):
+            if mask is None:
+                continue
+            real = mask[:, number, :size, : drops.units]
+            if drops.n_dropped is None:
+                real.fill_(1.0)
+                continue
+            numbers = numbers[:, : size * drops.units].view(n_steps, size, drops.units)
+            torch.ge(numbers, drops.n_dropped - DROPOUT_LEVELS // 2, out=real)
+            real.mul_(drops.scale)
