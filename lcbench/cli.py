@@ -11,7 +11,6 @@ import click
 import numpy as np
 
 from autopytorch_lite.errors import AutoPyTorchLiteError
-from autopytorch_lite.history.whole_files import replacing
 from lcbench.benchmark import Benchmark
 from lcbench.files import open_storage, save
 from lcbench.storage import named_runs
@@ -105,41 +104,66 @@ def convert(source: str, target: Path) -> None:
 
 
 @main.command()
-@click.argument("table")
-@click.option("--target", help="Column to predict. Not needed for openml: and sklearn: tables.")
-@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The .json file to write.")
-@click.option("--name", help="Name of the data set in the file.  [default: that of the table]")
-@click.option("--configs", default=100, show_default=True, type=click.IntRange(min=1), help="Configurations.")
-@click.option("--epochs", default=50, show_default=True, type=click.IntRange(min=2), help="Of each training.")
+@click.argument("tables", nargs=-1, required=True, metavar="TABLE...")
+@click.option("--target", "targets", multiple=True, help="Column to predict: one for all tables, or one for each.")
+@click.option("--name", "names", multiple=True, help="Name of each data set in the file.  [default: that of the table]")
+@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The file to write.")
+@click.option(
+    "--configs", "n_configs", default=100, show_default=True, type=click.IntRange(min=1), help="On each table."
+)
+@click.option(
+    "--epochs", "n_epochs", default=50, show_default=True, type=click.IntRange(min=2), help="Of each training."
+)
 @click.option("--space", default="lcbench", show_default=True, help="Search space of networks: a name or a path.")
-@click.option("--jobs", default=1, show_default=True, type=click.IntRange(min=1), help="Worker processes.")
+@click.option("--jobs", "n_jobs", default=-1, show_default=True, help="Processes; -1: as many as there are cores.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
-@click.option("--run-dir", type=click.Path(file_okay=False, path_type=Path), help="Keep the run; it is continued.")
+@click.option("--gradients/--no-gradients", default=True, help="Record statistics of gradients.  [default: yes]")
+@click.option("--precision", default="auto", show_default=True, help="Of matrix products: auto, float32 or bfloat16.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:i, or auto.")
+@click.option(
+    "--run-dir", type=click.Path(file_okay=False, path_type=Path), help="Where the run is kept.  [default: OUT.run]"
+)
+@click.option("--quiet", is_flag=True, help="Show no progress.")
 def generate(
-    table: str, target: str | None, out: Path, name: str | None, configs: int, epochs: int, **options: Any
+    tables: tuple[str, ...],
+    targets: tuple[str, ...],
+    names: tuple[str, ...],
+    out: Path,
+    n_jobs: int,
+    run_dir: Path | None,
+    quiet: bool,
+    **options: Any,
 ) -> None:
-    """Record learning curves of random configurations on TABLE, in the format that the other commands read.
+    """Record learning curves of random configurations on every TABLE, in the format that the other commands read.
 
-    TABLE is the path of a csv or parquet file, openml:TASK_ID, or sklearn:NAME.
+    TABLE is the path of a csv or parquet file, openml:TASK_ID, or sklearn:NAME. A run that was killed goes on where it
+    was when the command is repeated.
 
-    Example: lcbench generate train.csv --target price --configs 200 --jobs 4 --out price.json --run-dir runs/price
+    Example: lcbench generate phoneme.csv car.csv --target Class --configs 2000 --out data.json
     """
-    from autopytorch_lite.data.readers import read_table
+    from autopytorch_lite.execution.limits import resolve_n_jobs
     from lcbench.generation import generate as generated
+    from lcbench.generation.output import save_runs
+    from lcbench.generation.progress import Progress
+    from lcbench.generation.tables import read_source
 
-    X, y, _ = read_table(table, target)
-    if y is None:
-        raise click.UsageError("--target must name the column to predict.")
-    source, _, rest = table.rpartition(":")
-    task_id = int(rest) if source == "openml" and rest.isdigit() else 0
-    dataset_name = name or Path(rest).name.split(".")[0]
-    runs = generated(
-        X, y, dataset_name=dataset_name, n_configs=configs, n_epochs=epochs, n_jobs=options.pop("jobs"),
-        openml_task_id=task_id, **options,
-    )  # fmt: skip
-    with replacing(out) as file:
-        file.write(json.dumps(runs, allow_nan=False).encode())
-    click.echo(f"{out}: {len(runs[dataset_name])} of {configs} configurations have learning curves")
+    for what, given in (("--target", targets), ("--name", names)):
+        if len(given) not in ((0, 1, len(tables)) if what == "--target" else (0, len(tables))):
+            raise click.UsageError(f"{what} must be given once for each of the {len(tables)} tables, got {len(given)}.")
+    each_target = targets if len(targets) == len(tables) else [next(iter(targets), None)] * len(tables)
+    sources = [
+        read_source(table, target, name)
+        for table, target, name in zip(tables, each_target, names or [None] * len(tables), strict=True)
+    ]
+    run = generated(
+        sources,
+        n_jobs=resolve_n_jobs(n_jobs),
+        run_dir=run_dir or out.with_name(f"{out.name}.run"),
+        progress=Progress(quiet=quiet),
+        **options,
+    )
+    n_runs = save_runs(out, run.records(options["n_configs"]))
+    click.echo(f"{out}: {n_runs} of {options['n_configs'] * len(tables)} configurations have learning curves")
 
 
 @main.command()

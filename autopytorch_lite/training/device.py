@@ -57,8 +57,8 @@ def computing_in(precision: str, device: torch.device) -> AbstractContextManager
 def products_in(precision: str) -> Iterator[None]:
     """A block in which products of float32 matrices are computed in `precision`, sums and results in float32.
 
-    Unlike `computing_in`, tensors keep their type: the library rounds the factors while it reads them. This is a setting
-    of the whole process.
+    Unlike in `computing_in`, tensors keep their type: the library rounds the factors while it reads them. This is a
+    setting of the whole process.
     """
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest" if precision == "float32" else "medium")

@@ -175,7 +175,7 @@ class Trainer:
         return self.record
 
     def end_epoch(self, **values: float) -> None:
-        """An epoch was trained, by `fit` or by a stack: append one value to every one of `CURVES`, step the schedule."""
+        """An epoch was trained, by `fit` or in a stack: append a value to every one of `CURVES`, step the schedule."""
         for name in CURVES:
             self._curves[name].append(values[name])
         self.schedule.step(values["val_score"])

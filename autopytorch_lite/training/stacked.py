@@ -95,18 +95,31 @@ class StackedTrainer:
         self.seconds += time.perf_counter() - started_s
 
     @torch.inference_mode()
-    def outputs(self, dense: Tensor) -> Tensor:
-        """Outputs of all networks in evaluation mode, float32 (K, n_outputs, n), on the device; `dense` is (n, d)."""
+    def outputs(self, dense: Tensor, *, precision: str | None = None) -> Tensor:
+        """Outputs of all networks in evaluation mode.
+
+        Args:
+            dense: float32 (n, n_inputs).
+            precision: of matrix products; None: that of training.
+
+        Returns:
+            float32 (K, n_outputs, n), on the device.
+        """
         n_rows = max(1, EVALUATION_FLOATS // (len(self) * max(self._widths)))
         weights, biases = self._weights.layers, self._weights.biases
         found = []
-        with products_in(self.precision):
+        with products_in(precision or self.precision):
             for rows in dense.to(self._device).split(n_rows):
                 hidden = rows.expand(len(self), *rows.shape)
                 for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
                     hidden = torch.baddbmm(bias, hidden, weight).relu_()
                 found.append(_head(hidden, weights[-1], biases[-1]))
         return torch.cat(found, dim=2)
+
+    @torch.inference_mode()
+    def losses(self, outputs: Tensor) -> Tensor:
+        """Mean training losses, float32 (K,), for outputs (K, n_outputs, n_train) of the training rows."""
+        return self._batches.losses(outputs)
 
     def is_finite(self) -> Array:
         """Whether all weights of a network are finite, bool (K,)."""
@@ -315,4 +328,6 @@ def _require_stackable(trainers: Sequence[Trainer]) -> None:
             raise ValueError(f"The training with seed {trainer.seed} cannot be stacked: {reason}.")
     keys = {stack_key(trainer) for trainer in trainers}
     if len(keys) > 1 or len({trainer.device for trainer in trainers}) > 1:
-        raise ValueError(f"Networks of one stack must share device, depth, loss and optimiser, got {sorted(map(str, keys))}.")
+        raise ValueError(
+            f"Networks of one stack must share device, depth, loss and optimiser, got {sorted(map(str, keys))}."
+        )

@@ -152,13 +152,26 @@ class StackedBatches:
         shares = torch.zeros(n_networks, batch_size)
         for number, size in enumerate(self._batch_sizes[:n_networks]):
             shares[number, :size] = 1 / size
-        shares = shares.to(rows.device).expand(rows.shape)
+        return (shares.to(rows.device) * self._row_weights(rows))[:, :, None]
+
+    def _row_weights(self, rows: Tensor) -> Tensor:
+        """By what the losses of rows are multiplied in each network, (n_steps, k, B) or of fewer entries."""
+        weights = torch.ones(rows.shape, device=rows.device)
         if self._train.weights is not None:
-            shares = shares * self._train.weights[rows]
+            weights = weights * self._train.weights[rows]
         if self._class_weights is not None:
-            codes = self._train.targets[rows]
-            shares = shares * self._class_weights[torch.arange(n_networks, device=rows.device)[:, None], codes]
-        return shares[:, :, None]
+            network = torch.arange(rows.shape[1], device=rows.device)[:, None]
+            weights = weights * self._class_weights[network, self._train.targets[rows]]
+        return weights
+
+    def losses(self, outputs: Tensor) -> Tensor:
+        """Mean losses, float32 (K,), of outputs (K, n_outputs, n) for all rows in their own order."""
+        rows = torch.arange(len(self._train), device=outputs.device).expand(len(outputs), -1)
+        if self._is_softmax:
+            losses = -outputs.log_softmax(dim=1).gather(1, self._train.targets.expand(len(outputs), 1, -1)).squeeze(1)
+        else:
+            losses = (outputs - self._targets(rows[None, :1])[0]).square().mean(dim=1)
+        return (losses * self._row_weights(rows[None])[0]).mean(dim=1)
 
     @property
     def dropout_scales(self) -> list[Tensor | None]:

@@ -1,0 +1,211 @@
+"""The run directory of a generation: what was asked, tables, plans, and one file per finished batch of trainings.
+
+    RUN_DIR/run.json               settings; another generation is refused
+            tables/0/...           a stored table, see `tables.store_table`
+            tables/0/plan-0.json   configurations from number 0 on, and the batches they are trained in
+            tables/0/runs-17.json  records of the batch whose first configuration is 17
+            .lock                  held by the process that writes
+
+Files appear as a whole or not at all, so what a kill costs is the batches that were being trained.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from autopytorch_lite.errors import HistoryError
+from autopytorch_lite.history.store import read_json, write_json_atomic
+from autopytorch_lite.history.whole_files import replacing
+from autopytorch_lite.types import Config
+from lcbench.generation.tables import SourceTable, TrainingTable, divided, store_table
+from lcbench.storage import RunRecord
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class GenerationSettings:
+    """What all trainings of a run share.
+
+    Attributes:
+        space: name or path of the ranges of the configurations.
+        n_epochs: of every training.
+        seed: of everything random.
+        gradients: whether statistics of gradients are recorded.
+        precision: of matrix products: "float32", "bfloat16", or "auto" for what is faster for a batch of trainings.
+        device: "cpu", "cuda" or "cuda:i".
+    """
+
+    space: str
+    n_epochs: int
+    seed: int
+    gradients: bool
+    precision: str
+    device: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Trainings that are done together and written as one file.
+
+    Attributes:
+        config_ids: numbers of the configurations, ascending.
+        is_stacked: whether they are a stack; otherwise it is one configuration.
+        precision: of matrix products in training.
+        evaluation_precision: of those in evaluation.
+        seconds: estimated time.
+        shares: of the time, one per configuration.
+        error: why the configurations cannot be trained; empty if they can.
+    """
+
+    config_ids: tuple[int, ...]
+    is_stacked: bool
+    precision: str
+    evaluation_precision: str
+    seconds: float
+    shares: tuple[float, ...]
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Configurations of consecutive numbers on one table, and their batches."""
+
+    first: int
+    configs: tuple[Config, ...]
+    batches: tuple[Batch, ...]
+
+    @property
+    def last(self) -> int:
+        """One after the last configuration."""
+        return self.first + len(self.configs)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {"first": self.first, "configs": self.configs, "batches": [asdict(batch) for batch in self.batches]}
+
+    @classmethod
+    def from_json(cls, data: Any) -> Plan:
+        """Inverse of `to_json`."""
+        batches = (
+            Batch(**{**entry, "config_ids": tuple(entry["config_ids"]), "shares": tuple(entry["shares"])})
+            for entry in data["batches"]
+        )
+        return cls(data["first"], tuple(data["configs"]), tuple(batches))
+
+
+class GenerationRun:
+    """Reads and writes a run directory; `GenerationRun.begin` makes one.
+
+    Attributes:
+        path: the directory.
+        settings: what all trainings share.
+        n_tables: number of tables.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        asked = read_json(path / "run.json")
+        if asked.get("format") != _FORMAT:
+            raise HistoryError(f"{path} must hold a generation of format {_FORMAT}, got {asked.get('format')!r}.")
+        self.settings = GenerationSettings(**asked["settings"])
+        self.n_tables = len(asked["tables"])
+
+    @classmethod
+    @contextmanager
+    def begin(cls, path: Path, tables: Sequence[SourceTable], settings: GenerationSettings) -> Iterator[GenerationRun]:
+        """The run in a directory, locked; the directory is made, or taken up if it is of the same tables and settings.
+
+        Raises:
+            DataError: a table cannot be used.
+            HistoryError: another process writes to it, or it holds something else.
+        """
+        path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise HistoryError(f"Only one process may write to a run directory, another one uses {path}.") from None
+        with lock:
+            _claim(path, tables, settings)
+            yield cls(path)
+
+    def table(self, number: int) -> TrainingTable:
+        """A table of the run."""
+        settings = self.settings
+        return TrainingTable(
+            _table_folder(self.path, number),
+            n_epochs=settings.n_epochs,
+            seed=settings.seed,
+            device=settings.device,
+            precision=settings.precision,
+        )
+
+    def plans(self, number: int) -> list[Plan]:
+        """What is planned on a table so far, by number of the first configuration."""
+        paths = _table_folder(self.path, number).glob("plan-*.json")
+        return sorted((Plan.from_json(read_json(path)) for path in paths), key=lambda plan: plan.first)
+
+    def add_plan(self, number: int, plan: Plan) -> None:
+        """Note a plan for a table."""
+        write_json_atomic(_table_folder(self.path, number) / f"plan-{plan.first}.json", plan.to_json())
+
+    def is_done(self, number: int, batch: Batch) -> bool:
+        """Whether the records of a batch are there."""
+        return self._batch_file(number, batch).exists()
+
+    def add_records(self, number: int, batch: Batch, records: dict[str, Any]) -> None:
+        """Write the records of a finished batch by configuration number; durable when this returns."""
+        with replacing(self._batch_file(number, batch)) as file:
+            file.write(json.dumps(records, allow_nan=False).encode())
+
+    def records(self, n_configs: int) -> Iterator[tuple[str, str, RunRecord]]:
+        """Finished runs of configurations below `n_configs`: data set, configuration id, record; in order."""
+        for number in range(self.n_tables):
+            name = str(read_json(_table_folder(self.path, number) / "table.json")["name"])
+            found: dict[str, Any] = {}
+            for plan in self.plans(number):
+                for batch in plan.batches:
+                    if not batch.error and batch.config_ids[0] < n_configs and self.is_done(number, batch):
+                        found |= read_json(self._batch_file(number, batch))
+            for config_id in sorted(map(int, found)):
+                if config_id < n_configs:
+                    run = found[str(config_id)]
+                    yield name, str(config_id), RunRecord(run["log"], run["results"], run["config"])
+
+    def _batch_file(self, number: int, batch: Batch) -> Path:
+        return _table_folder(self.path, number) / f"runs-{batch.config_ids[0]}.json"
+
+
+def _table_folder(path: Path, number: int) -> Path:
+    return path / "tables" / str(number)
+
+
+def _claim(path: Path, tables: Sequence[SourceTable], settings: GenerationSettings) -> None:
+    """Store the tables and note what was asked; or compare, if that has been noted already."""
+    datasets = [divided(table, settings.seed) for table in tables]
+    facts = {table.name: dataset.fingerprint for table, dataset in zip(tables, datasets, strict=True)}
+    asked = {"format": _FORMAT, "settings": asdict(settings), "tables": facts}
+    if (path / "run.json").exists():
+        _require_same(path, read_json(path / "run.json"), asked)
+        return
+    for number, (table, dataset) in enumerate(zip(tables, datasets, strict=True)):
+        store_table(table, dataset, _table_folder(path, number))
+    write_json_atomic(path / "run.json", asked)
+
+
+def _require_same(path: Path, noted: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    differing = [name for name in ("format", "tables") if noted.get(name) != asked[name]]
+    known = noted.get("settings", {})
+    differing += [name for name, value in asked["settings"].items() if known.get(name) != value]
+    if differing:
+        raise HistoryError(
+            f"The generation in {path} was begun with another {', another '.join(differing)}; choose another directory."
+        )
