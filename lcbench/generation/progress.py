@@ -75,7 +75,7 @@ class Progress:
         console = Console(file=self._stream, stderr=self._stream is None)
         if not console.is_terminal or console.is_dumb_terminal:
             return None
-        bar = Bar(BarColumn(width=24), TextColumn("{task.description}"), console=console, transient=True)
+        bar = Bar(BarColumn(bar_width=24), TextColumn("{task.description}"), console=console, transient=True)
         bar.add_task(self._words(), total=self._n_all)
         bar.start()
         return bar

@@ -66,7 +66,7 @@ class StackTraining:
     def __init__(self, prepared: Sequence[Prepared], rows: NetworkRows, precision: str, evaluation_precision: str):
         self._stack = StackedTrainer([one.trainer for one in prepared], rows.train, precision=precision)
         position = {id(one.trainer): number for number, one in enumerate(prepared)}
-        self.order = [position[id(trainer)] for trainer in self._stack.trainers]
+        self.order: Sequence[int] = [position[id(trainer)] for trainer in self._stack.trainers]
         self._scale = prepared[0].targets
         self._rows = rows
         self._evaluation_precision = evaluation_precision
@@ -118,7 +118,7 @@ class LoneTraining:
         self._prepared, self._rows = prepared, rows
         self._has_diverged = False
         self._loss = float("nan")
-        self.order = [0]
+        self.order: Sequence[int] = [0]
 
     def train_epoch(self) -> None:
         """See `Training`; nothing, if the network has diverged."""
