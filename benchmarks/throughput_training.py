@@ -18,7 +18,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from autopytorch_lite.errors import MissingExtraError
+from autopytorch_lite.errors import MissingExtraError, UnknownNameError
 from autopytorch_lite.networks.backbones import ShapedMLP
 from autopytorch_lite.networks.heads import LinearHead
 from autopytorch_lite.networks.seeding import seeded_rng
@@ -75,9 +75,10 @@ def stacked(n_networks: int, precision: str) -> Callable[[TensorRows, int, int],
 
 
 def one_by_one(rows: TensorRows, width: int, batch_size: int) -> Epoch:
-    """Our trainer of any network, without its evaluation."""
+    """Our trainer of any network, with its evaluation of at most 2,000 training rows."""
     trainer = make_trainer(width, batch_size, 0)
-    return lambda: trainer._train_epoch(rows)
+    one_row = rows.take(torch.arange(1))
+    return lambda: trainer.fit(rows, one_row, trainer.n_epochs + 1)
 
 
 def plain_torch(rows: TensorRows, width: int, batch_size: int) -> Epoch:
@@ -110,10 +111,18 @@ def skorch_net(rows: TensorRows, width: int, batch_size: int) -> Epoch:
     from skorch import NeuralNetClassifier
 
     net = NeuralNetClassifier(
-        torch_network(width), criterion=nn.CrossEntropyLoss, optimizer=torch.optim.SGD, lr=0.01, optimizer__momentum=0.9,
-        optimizer__weight_decay=1e-4, batch_size=batch_size, iterator_train__shuffle=True, train_split=None, verbose=0,
+        torch_network(width),
+        criterion=nn.CrossEntropyLoss,
+        optimizer=torch.optim.SGD,
+        lr=0.01,
+        optimizer__momentum=0.9,
+        optimizer__weight_decay=1e-4,
+        batch_size=batch_size,
+        iterator_train__shuffle=True,
+        train_split=None,
+        verbose=0,
         max_epochs=1,
-    ).initialize()  # fmt: skip
+    ).initialize()
     X, y = rows.dense.numpy(), rows.targets.numpy()
     return lambda: net.partial_fit(X, y)
 
@@ -138,9 +147,9 @@ def widths_of(width: int) -> tuple[int, ...]:
 
 SYSTEMS: dict[str, tuple[int, Callable[[TensorRows, int, int], Epoch]]] = {
     "stack of 1": (1, stacked(1, "float32")),
-    "stack of 1, bfloat16": (1, stacked(1, "bfloat16")),
+    "stack of 1 bfloat16": (1, stacked(1, "bfloat16")),
     "stack of 16": (16, stacked(16, "float32")),
-    "stack of 16, bfloat16": (16, stacked(16, "bfloat16")),
+    "stack of 16 bfloat16": (16, stacked(16, "bfloat16")),
     "our trainer": (1, one_by_one),
     "plain torch": (1, plain_torch),
     "skorch": (1, skorch_net),
@@ -201,7 +210,10 @@ def main(widths: list[int], batches: list[int], systems: str, n_rows: int, secon
     """Print epochs per second and shares of the float32 product peak, on one thread."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    names = [name for name in SYSTEMS if name in systems.split(",")] if "," in systems else [systems]
+    names = systems.split(",")
+    for name in names:
+        if name not in SYSTEMS:
+            raise click.ClickException(str(UnknownNameError("system", name, SYSTEMS)))
     frame = measure(names, widths, batches, n_rows, seconds)
     peaks = ", ".join(f"{precision} {peak_flops(precision) / 1e9:.0f}" for precision in ("float32", "bfloat16"))
     click.echo(
