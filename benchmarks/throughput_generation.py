@@ -180,7 +180,7 @@ def measure(
         record = records[row["table"], row["config_id"]]
         row["ours_s"] = record.log["time"][-1]
         row["ours_val_accuracy"] = record.results["final_val_accuracy"]
-        row |= {name: record.results[name] for name in ("stack_size", "precision")}
+        row |= {name: record.results[name] for name in ("stack_size", "bfloat16_layers")}
     return rows, {"plain": plain, "ours": ours, **arguments}
 
 

@@ -60,7 +60,9 @@ def stacked(n_networks: int, precision: str) -> Callable[[TensorRows, int, int],
 
     def build(rows: TensorRows, width: int, batch_size: int) -> Epoch:
         stack = StackedTrainer(
-            [make_trainer(width, batch_size, seed) for seed in range(n_networks)], rows, precision=precision
+            [make_trainer(width, batch_size, seed) for seed in range(n_networks)],
+            rows,
+            precisions=[precision] * N_LAYERS,
         )
         values = dict.fromkeys(CURVES, 0.0)
 

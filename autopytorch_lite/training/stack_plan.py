@@ -39,7 +39,7 @@ class Costs:
 
     Attributes:
         step: of every step, whatever its size.
-        layer: of every layer in a step.
+        network_step: of every network in a step, likewise.
         product: of one multiplication and addition in a matrix product.
         unit: of one activation in a training step: ReLU, dropout and their derivatives.
         weight: of one weight in a step: reading, gradient, update.
@@ -47,16 +47,16 @@ class Costs:
     """
 
     step: float
-    layer: float
+    network_step: float
     product: float
     unit: float
     weight: float
     network: float
 
 
-CPU_COSTS = Costs(step=4e-5, layer=4e-5, product=1e-11, unit=4e-9, weight=1e-9, network=5e-4)
-"""Fitted to one core with AVX-512 (see docs/throughput.md); other processors differ by factors, the balance by less."""
-GPU_COSTS = Costs(step=2e-4, layer=1.5e-4, product=1e-13, unit=2e-11, weight=2e-11, network=5e-5)
+CPU_COSTS = Costs(step=1e-4, network_step=1e-5, product=1.2e-11, unit=2.5e-9, weight=1.2e-9, network=5e-4)
+"""Of one core with AVX-512, see docs/throughput.md; other processors change all of them more than their balance."""
+GPU_COSTS = Costs(step=1e-3, network_step=1e-7, product=1e-13, unit=2e-11, weight=2e-11, network=5e-5)
 """Orders of magnitude for a large GPU; not measured."""
 
 
@@ -74,7 +74,7 @@ def seconds_per_epoch(sizes: Sequence[TrainingSize], n_train: int, n_evaluated: 
     seconds = len(sizes) * (costs.network + n_evaluated * (n_weights * costs.product + sum(widths) * costs.unit / 4))
     for segment in segments_of(sorted(min(size.batch_size, n_train) for size in sizes), n_train):
         n_rows = segment.n_networks * segment.batch_size
-        step = costs.step + costs.layer * (len(widths) - 1) + segment.n_networks * n_weights * costs.weight
+        step = costs.step + segment.n_networks * (costs.network_step + n_weights * costs.weight)
         step += n_rows * (3 * n_weights * costs.product + sum(widths) * costs.unit)
         seconds += (segment.last - segment.first) * step
     return seconds

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from autopytorch_lite.networks.tabular import TabularNetwork
-from autopytorch_lite.training.device import products_in
+from autopytorch_lite.training.device import products_in, set_products
 from autopytorch_lite.training.loop import Trainer
 from autopytorch_lite.training.rows import TensorRows
 from autopytorch_lite.training.stackable import Perceptron, loss_kind, obstacle, stack_key
@@ -31,8 +31,9 @@ from autopytorch_lite.types import Array
 
 UPDATE_FLOATS = 2**16
 """Weights that are updated at once: they, their gradients and slots stay in a core's cache between the operations."""
-EVALUATION_FLOATS = 2**19
+EVALUATION_FLOATS = 2**18
 """Activations of the widest layer that are computed at once in evaluation."""
+_TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class StackedTrainer:
@@ -44,7 +45,8 @@ class StackedTrainer:
     Args:
         trainers: to train together; none has an `obstacle`, and all have one `stack_key`. They may have trained before.
         train: rows to learn from, the same at every epoch.
-        precision: of matrix products, "float32" or "bfloat16"; weights, their updates and losses are float32.
+        precisions: of the matrix products of every layer, the head last: "float32", or "bfloat16" to round the factors;
+            weights, their updates, activations and losses are float32. None: float32.
 
     Attributes:
         trainers: in the order of the stack, which is by batch size.
@@ -54,10 +56,9 @@ class StackedTrainer:
         ValueError: there are no trainers, or some cannot be in one stack.
     """
 
-    def __init__(self, trainers: Sequence[Trainer], train: TensorRows, *, precision: str = "float32"):
+    def __init__(self, trainers: Sequence[Trainer], train: TensorRows, *, precisions: Sequence[str] | None = None):
         self.trainers = tuple(sorted(trainers, key=lambda trainer: trainer.plan.batch_size))
         _require_stackable(self.trainers)
-        self.precision = precision
         self.seconds = 0.0
         self._device = self.trainers[0].device
         self._perceptrons = [_perceptron(trainer) for trainer in self.trainers]
@@ -71,7 +72,7 @@ class StackedTrainer:
         self._read()
         rows = train.to(self._device).with_unit_mean_weights()
         self._batches = StackedBatches(self.trainers, self._perceptrons, rows, self._widths[1:-1])
-        self._scales = self._batches.dropout_scales
+        self._precisions = precisions or ["float32"] * (len(self._widths) - 1)
         self._workspaces = {segment: self._workspace(segment) for segment in self._batches.segments}
 
     def __len__(self) -> int:
@@ -83,7 +84,7 @@ class StackedTrainer:
         started_s = time.perf_counter()
         self._update.begin_epoch()
         self._batches.begin_epoch()
-        with products_in(self.precision):
+        with products_in("float32"):
             for segment, workspace in self._workspaces.items():
                 for number, step in enumerate(self._batches.steps(segment), start=segment.first + 1):
                     workspace.backpropagate(step, self._is_softmax)
@@ -95,25 +96,26 @@ class StackedTrainer:
         self.seconds += time.perf_counter() - started_s
 
     @torch.inference_mode()
-    def outputs(self, dense: Tensor, *, precision: str | None = None) -> Tensor:
+    def outputs(self, dense: Tensor, *, precisions: Sequence[str] | None = None) -> Tensor:
         """Outputs of all networks in evaluation mode.
 
         Args:
             dense: float32 (n, n_inputs).
-            precision: of matrix products; None: that of training.
+            precisions: in which every layer computes, the head last; None: float32.
 
         Returns:
             float32 (K, n_outputs, n), on the device.
         """
         n_rows = max(1, EVALUATION_FLOATS // (len(self) * max(self._widths)))
-        weights, biases = self._weights.layers, self._weights.biases
+        types = [_TYPES[precision] for precision in precisions or ["float32"] * len(self._weights.layers)]
+        pairs = zip(self._weights.layers, self._weights.biases, types, strict=True)
+        *layers, head = [(weight.to(dtype), bias.to(dtype)) for weight, bias, dtype in pairs]
         found = []
-        with products_in(precision or self.precision):
-            for rows in dense.to(self._device).split(n_rows):
-                hidden = rows.expand(len(self), *rows.shape)
-                for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
-                    hidden = torch.baddbmm(bias, hidden, weight).relu_()
-                found.append(_head(hidden, weights[-1], biases[-1]))
+        for rows in dense.to(self._device).split(n_rows):
+            hidden = rows.expand(len(self), *rows.shape)
+            for weight, bias in layers:
+                hidden = torch.baddbmm(bias, hidden.to(weight.dtype), weight).relu_()
+            found.append(torch.baddbmm(head[1], hidden.to(head[0].dtype), head[0]).float().transpose(1, 2))
         return torch.cat(found, dim=2)
 
     @torch.inference_mode()
@@ -197,8 +199,16 @@ class StackedTrainer:
         weights, gradients, *slots = (
             parameters.first(segment.n_networks) for parameters in (self._weights, self._gradients, *self._slots)
         )
-        scales = [None if scale is None else scale[: segment.n_networks] for scale in self._scales]
-        return _Workspace(segment, weights, gradients, slots, scales)
+        dropout = self._batches.dropout
+        return _Workspace(
+            segment,
+            weights,
+            gradients,
+            slots,
+            thresholds=_first(dropout.thresholds, segment.n_networks),
+            scales=_first(dropout.scales, segment.n_networks),
+            precisions=self._precisions,
+        )
 
 
 class _Parameters:
@@ -244,50 +254,66 @@ class _Workspace:
         weights: _Parameters,
         gradients: _Parameters,
         slots: Sequence[_Parameters],
+        *,
+        thresholds: Sequence[Tensor | None],
         scales: Sequence[Tensor | None],
+        precisions: Sequence[str],
     ):
         n, batch_size = segment.n_networks, segment.batch_size
-        self._weights, self._gradients, self._scales = weights, gradients, scales
+        self._weights, self._gradients, self._precisions = weights, gradients, precisions
+        self._thresholds, self._scales = thresholds, scales
         self._hidden = [weight.new_empty(n, batch_size, weight.shape[2]) for weight in weights.layers[:-1]]
         self._deltas = [torch.empty_like(hidden) for hidden in self._hidden]
-        self._output = weights.layers[-1].new_empty(n, weights.layers[-1].shape[2], batch_size)
+        self._output = weights.layers[-1].new_empty(n, batch_size, weights.layers[-1].shape[2])
         self.blocks = list(_blocks([weights, gradients, *slots]))
 
     def backpropagate(self, step: StepData, is_softmax: bool) -> None:
         """Gradients of the mean losses of a batch, into the stack's gradients."""
         layers, gradients = self._weights.layers, self._gradients
         inputs = self._forward(step)
-        delta = _output_gradient(self._output, step, is_softmax)
-        torch.bmm(inputs[-1].transpose(1, 2), delta.transpose(1, 2), out=gradients.layers[-1])
-        torch.sum(delta, dim=2, out=gradients.biases[-1].squeeze(1))
-        transposed = delta.transpose(1, 2)
-        for layer in range(len(self._hidden) - 1, -1, -1):
-            transposed = torch.bmm(transposed, layers[layer + 1].transpose(1, 2), out=self._deltas[layer])
-            torch.ops.aten.threshold_backward.grad_input(
-                transposed, self._hidden[layer], 0.0, grad_input=transposed
-            )  # zero where the unit was: below zero, dropped, or padding
-            scale = self._scales[layer]
-            if scale is not None:
-                transposed.mul_(scale)
-            torch.bmm(inputs[layer].transpose(1, 2), transposed, out=gradients.layers[layer])
-            torch.sum(transposed, dim=1, out=gradients.biases[layer].squeeze(1))
+        delta = _output_gradient(self._output.transpose(1, 2), step, is_softmax).transpose(1, 2)
+        for layer in range(len(layers) - 1, -1, -1):
+            set_products(self._precisions[layer])
+            _multiply(inputs[layer].transpose(1, 2), delta, out=gradients.layers[layer])
+            torch.sum(delta, dim=1, out=gradients.biases[layer].squeeze(1))
+            if layer:
+                delta = _multiply(delta, layers[layer].transpose(1, 2), out=self._deltas[layer - 1])
+                self._through_units(layer - 1, delta)
+
+    def _through_units(self, layer: int, delta: Tensor) -> None:
+        """From the derivative by what a hidden layer gives to that by what its units sum up, in place.
+
+        It is zero where the unit is: below zero, dropped, or padding.
+        """
+        torch.ops.aten.threshold_backward.grad_input(delta, self._hidden[layer], 0.0, grad_input=delta)
+        scale = self._scales[layer]
+        if scale is not None:
+            delta.mul_(scale)
 
     def _forward(self, step: StepData) -> list[Tensor]:
         """Fills the outputs; the inputs of every layer, (k, B, n_in)."""
         inputs = [step.inputs]
-        parts = zip(self._weights.layers[:-1], self._weights.biases[:-1], self._hidden, step.masks, strict=True)
-        for weight, bias, hidden, mask in parts:
-            torch.baddbmm(bias, inputs[-1], weight, out=hidden).relu_()
-            if mask is not None:
-                hidden.mul_(mask)
-            inputs.append(hidden)
-        _head(inputs[-1], self._weights.layers[-1], self._weights.biases[-1], out=self._output)
+        results = [*self._hidden, self._output]
+        parts = zip(self._weights.layers, self._weights.biases, results, self._precisions, strict=True)
+        for layer, (weight, bias, result, precision) in enumerate(parts):
+            set_products(precision)
+            _multiply(inputs[-1], weight, out=result, plus=bias)
+            if layer < len(self._hidden):
+                inputs.append(self._activated(layer, step.levels[layer]))
         return inputs
 
+    def _activated(self, layer: int, levels: Tensor | None) -> Tensor:
+        """ReLU and dropout of a hidden layer, in place."""
+        hidden, threshold, scale = self._hidden[layer].relu_(), self._thresholds[layer], self._scales[layer]
+        if levels is None or threshold is None or scale is None:
+            return hidden
+        is_kept = torch.ge(levels, threshold, out=self._deltas[layer])
+        return hidden.mul_(is_kept).mul_(scale)
 
-def _head(hidden: Tensor, weight: Tensor, bias: Tensor, out: Tensor | None = None) -> Tensor:
-    """Outputs (K, n_outputs, n): few outputs lie best beside each other by row."""
-    return torch.baddbmm(bias.transpose(1, 2), weight.transpose(1, 2), hidden.transpose(1, 2), out=out)
+
+def _multiply(left: Tensor, right: Tensor, *, out: Tensor, plus: Tensor | None = None) -> Tensor:
+    """Batched product, plus a row that is added to all rows of it."""
+    return torch.bmm(left, right, out=out) if plus is None else torch.baddbmm(plus, left, right, out=out)
 
 
 def _output_gradient(outputs: Tensor, step: StepData, is_softmax: bool) -> Tensor:
@@ -295,6 +321,10 @@ def _output_gradient(outputs: Tensor, step: StepData, is_softmax: bool) -> Tenso
     if is_softmax:
         return torch.softmax(outputs, dim=1).sub_(step.targets).mul_(step.shares)
     return torch.sub(outputs, step.targets).mul_(step.shares).mul_(2 / outputs.shape[1])
+
+
+def _first(columns: Sequence[Tensor | None], n: int) -> list[Tensor | None]:
+    return [None if column is None else column[:n] for column in columns]
 
 
 def _blocks(parameters: Sequence[_Parameters]) -> Iterator[tuple[Tensor, ...]]:

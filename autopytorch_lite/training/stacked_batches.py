@@ -1,4 +1,4 @@
-"""What the steps of an epoch of a stack read: rows, targets and dropout masks, prepared for many steps at a time.
+"""What the steps of an epoch of a stack read: rows, targets and dropout, prepared for many steps at a time.
 
 Networks are ordered by batch size, the smallest first. All begin an epoch together and each ends it after its own
 number of steps, so those that still train are always the first ones of the stack.
@@ -7,8 +7,7 @@ number of steps, so those that still train are always the first ones of the stac
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,9 +22,6 @@ from autopytorch_lite.training.stackable import DROPOUT_LEVELS, Perceptron, clas
 
 CHUNK_FLOATS = 2**22
 """Numbers prepared at once: enough that preparing costs little, few enough that they stay near the processor."""
-
-MAX_MASK_BUFFERS = 8
-"""Buffers of masks that are kept for the next epoch; they are zero where nothing is drawn, which takes time to make."""
 
 
 class Segment(NamedTuple):
@@ -68,25 +64,30 @@ class StepData(NamedTuple):
         inputs: float32 (k, B, n_inputs).
         targets: float32 (k, n_outputs, B): one-hot classes, or values.
         shares: float32 (k, 1, B): weight of each row in the mean loss; 0 for rows that only pad.
-        masks: per hidden layer float32 (k, B, units), by which its units are multiplied; None without dropout.
+        levels: per hidden layer int16 (k, B, units): units are kept where this is at least the threshold of their
+            network; None without dropout.
     """
 
     inputs: Tensor
     targets: Tensor
     shares: Tensor
-    masks: tuple[Tensor | None, ...]
+    levels: tuple[Tensor | None, ...]
 
 
 class StackedBatches:
     """Makes the steps of epochs. Row order and dropout are those that each trainer would draw alone.
 
-    On a GPU, where a trainer draws dropout from the device's own generator, the masks of the whole stack come from one.
+    On a GPU, where a trainer draws dropout from the device's own generator, that of the whole stack comes from one.
 
     Args:
         trainers: ordered by batch size.
         perceptrons: their networks.
         train: rows to learn from, on the device.
         units: of each hidden layer of the stack, padding included.
+
+    Attributes:
+        segments: of an epoch.
+        dropout: thresholds and scales for the levels that are drawn.
     """
 
     def __init__(
@@ -99,7 +100,7 @@ class StackedBatches:
         self._trainers = trainers
         self._train = train
         self._batch_sizes = [min(trainer.plan.batch_size, len(train)) for trainer in trainers]
-        self._dropout = _Dropout(trainers, perceptrons, units, train.dense.device)
+        self.dropout = StackedDropout(trainers, perceptrons, units, train.dense.device)
         self._n_outputs = perceptrons[0].widths[-1]
         self._is_softmax = loss_kind(trainers[0].plan.loss) == "softmax"
         self._class_weights = _class_weights(trainers, self._n_outputs, train.dense.device)
@@ -111,11 +112,11 @@ class StackedBatches:
         epochs = [(trainer.seed, trainer.n_epochs + 1) for trainer in self._trainers]
         n_rows = len(self._train)
         self._orders = [torch.from_numpy(np.random.default_rng(entropy).permutation(n_rows)) for entropy in epochs]
-        self._dropout.begin_epoch(epochs)
+        self.dropout.begin_epoch(epochs)
 
     def steps(self, segment: Segment) -> Iterator[StepData]:
         """The steps of a segment in order; segments are asked for in order, too."""
-        per_step = segment.n_networks * segment.batch_size * (self._train.dense.shape[1] + self._dropout.n_units)
+        per_step = segment.n_networks * segment.batch_size * (self._train.dense.shape[1] + self.dropout.n_units)
         length = max(1, CHUNK_FLOATS // per_step)
         for first in range(segment.first, segment.last, length):
             yield from self._chunk(segment, first, min(length, segment.last - first))
@@ -124,12 +125,12 @@ class StackedBatches:
         rows = self._row_positions(segment, first, n_steps)
         inputs = self._train.dense.index_select(0, rows.reshape(-1)).view(*rows.shape, -1)
         batch_sizes = self._batch_sizes[: segment.n_networks]
-        masks = [
-            [None] * n_steps if mask is None else mask.unbind(0) for mask in self._dropout.draw(batch_sizes, n_steps)
+        levels = [
+            [None] * n_steps if layer is None else layer.unbind(0) for layer in self.dropout.draw(batch_sizes, n_steps)
         ]
         parts = (inputs.unbind(0), self._targets(rows).unbind(0), self._shares(rows).unbind(0))
         for number, (x, targets, shares) in enumerate(zip(*parts, strict=True)):
-            yield StepData(x, targets, shares, tuple(mask[number] for mask in masks))
+            yield StepData(x, targets, shares, tuple(layer[number] for layer in levels))
 
     def _row_positions(self, segment: Segment, first: int, n_steps: int) -> Tensor:
         """int64 (n_steps, k, B); padding points at row 0."""
@@ -173,11 +174,6 @@ class StackedBatches:
             losses = (outputs - self._targets(rows[None, :1])[0]).square().mean(dim=1)
         return (losses * self._row_weights(rows[None])[0]).mean(dim=1)
 
-    @property
-    def dropout_scales(self) -> list[Tensor | None]:
-        """Per hidden layer float32 (K, 1, 1): by what kept units are multiplied; None without dropout."""
-        return self._dropout.scales
-
 
 def _class_weights(trainers: Sequence[Trainer], n_outputs: int, device: torch.device) -> Tensor | None:
     """float32 (K, n_outputs); None if no loss has any."""
@@ -187,24 +183,14 @@ def _class_weights(trainers: Sequence[Trainer], n_outputs: int, device: torch.de
     return torch.stack([torch.ones(n_outputs) if weight is None else weight.cpu() for weight in weights]).to(device)
 
 
-@dataclass(frozen=True)
-class _Drops:
-    """Dropout of one hidden layer of one network: units that are real, levels that drop; None: has no such layer."""
+class StackedDropout:
+    """Random levels for the units of hidden layers: a unit is kept where its level is at least its network's threshold.
 
-    units: int
-    n_dropped: int | None
-
-    @property
-    def scale(self) -> float:
-        return 1.0 if self.n_dropped is None else DROPOUT_LEVELS / (DROPOUT_LEVELS - self.n_dropped)
-
-    def n_words(self, batch_size: int) -> int:
-        """Random 64-bit words for a batch, each for four units; see `networks.layers.Dropout`."""
-        return 0 if self.n_dropped is None else math.ceil(batch_size * self.units / 4)
-
-
-class _Dropout:
-    """Masks of the hidden layers: zero, or the inverse of the share that is kept."""
+    Attributes:
+        n_units: of all hidden layers together, padding included.
+        thresholds: per layer int16 (K, 1, 1); None if no network has dropout there.
+        scales: per layer float32 (K, 1, 1), by what kept units are multiplied; None likewise.
+    """
 
     def __init__(
         self,
@@ -215,24 +201,15 @@ class _Dropout:
     ):
         self._device = device
         self._units = units
-        self._layers = [
-            [_Drops(*pair) for pair in zip(network.widths[1:-1], network.n_dropped, strict=True)]
-            for network in perceptrons
-        ]
-        self._has_dropout = [
-            any(network[layer].n_dropped is not None for network in self._layers) for layer in range(len(units))
+        self._networks = [list(zip(net.widths[1:-1], net.n_dropped, strict=True)) for net in perceptrons]
+        dropped = [[net.n_dropped[layer] for net in perceptrons] for layer in range(len(units))]
+        self.thresholds = [_column(layer, lambda n: n - DROPOUT_LEVELS // 2, torch.int16, device) for layer in dropped]
+        self.scales = [
+            _column(layer, lambda n: DROPOUT_LEVELS / (DROPOUT_LEVELS - n), torch.float32, device) for layer in dropped
         ]
         n_generators = len(trainers) if device.type == "cpu" else 1
         self._generators = [torch.Generator(device) for _ in range(n_generators)]
-        self._buffers: dict[tuple[int, int, int], list[Tensor | None]] = {}
         self.n_units = sum(units)
-
-    @property
-    def scales(self) -> list[Tensor | None]:
-        """See `StackedBatches.dropout_scales`."""
-        columns = [torch.tensor([net[layer].scale for net in self._layers]) for layer in range(len(self._units))]
-        pairs = zip(columns, self._has_dropout, strict=True)
-        return [column[:, None, None].to(self._device) if has_dropout else None for column, has_dropout in pairs]
 
     def begin_epoch(self, epochs: Sequence[tuple[int, int]]) -> None:
         """Seed as trainers do, by (seed, epoch)."""
@@ -240,33 +217,32 @@ class _Dropout:
             generator.manual_seed(derived_seed(*entropy))
 
     def draw(self, batch_sizes: Sequence[int], n_steps: int) -> list[Tensor | None]:
-        """Masks of the next steps, per hidden layer (n_steps, k, B, units); valid until they are drawn again."""
-        key = (n_steps, len(batch_sizes), batch_sizes[-1])
-        if key not in self._buffers:
-            if len(self._buffers) >= MAX_MASK_BUFFERS:
-                self._buffers.clear()
-            self._buffers[key] = [
-                torch.zeros(*key, units, device=self._device) if has_dropout else None
-                for units, has_dropout in zip(self._units, self._has_dropout, strict=True)
-            ]
-        masks = self._buffers[key]
+        """Levels of the next steps, per hidden layer int16 (n_steps, k, B, units); those of padding are arbitrary."""
+        shape = (n_steps, len(batch_sizes), batch_sizes[-1])
+        levels = [
+            None if threshold is None else torch.empty(*shape, units, dtype=torch.int16, device=self._device)
+            for units, threshold in zip(self._units, self.thresholds, strict=True)
+        ]
         for number, size in enumerate(batch_sizes):
-            self._draw_network(number, size, n_steps, masks)
-        return masks
+            self._draw_network(number, size, n_steps, levels)
+        return levels
 
-    def _draw_network(self, number: int, size: int, n_steps: int, masks: Sequence[Tensor | None]) -> None:
-        layers = self._layers[number]
-        n_words = [drops.n_words(size) for drops in layers]
+    def _draw_network(self, number: int, size: int, n_steps: int, levels: Sequence[Tensor | None]) -> None:
+        """One 64-bit word has the levels of four units; a batch of a layer begins with a new word, as in `Dropout`."""
+        layers = self._networks[number]
+        n_words = [0 if n_dropped is None else math.ceil(size * units / 4) for units, n_dropped in layers]
         words = torch.empty(n_steps, sum(n_words), dtype=torch.int64, device=self._device)
         words.random_(-(2**63), None, generator=self._generators[number % len(self._generators)])
-        levels = words.view(torch.int16).split([4 * n for n in n_words], dim=1)
-        for drops, mask, numbers in zip(layers, masks, levels, strict=True):
-            if mask is None:
-                continue
-            real = mask[:, number, :size, : drops.units]
-            if drops.n_dropped is None:
-                real.fill_(1.0)
-                continue
-            numbers = numbers[:, : size * drops.units].view(n_steps, size, drops.units)
-            torch.ge(numbers, drops.n_dropped - DROPOUT_LEVELS // 2, out=real)
-            real.mul_(drops.scale)
+        drawn = words.view(torch.int16).split([4 * n for n in n_words], dim=1)
+        for (units, n_dropped), layer, own in zip(layers, levels, drawn, strict=True):
+            if layer is not None and n_dropped is not None:
+                layer[:, number, :size, :units] = own[:, : size * units].view(n_steps, size, units)
+
+
+def _column(
+    n_dropped: Sequence[int | None], value: Callable[[int], float], dtype: torch.dtype, device: torch.device
+) -> Tensor | None:
+    """A value per network, (K, 1, 1), of the levels that drop its units; None if no network has dropout."""
+    if all(n is None for n in n_dropped):
+        return None
+    return torch.tensor([value(n or 0) for n in n_dropped], dtype=dtype, device=device)[:, None, None]

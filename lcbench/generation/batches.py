@@ -26,7 +26,7 @@ from lcbench.generation.trainings import LoneTraining, StackTraining, Training
 
 MAX_STACK_SECONDS = 20.0
 """Longest estimated time of a stack of several networks: what a kill can cost a process."""
-_EVALUATED_ROWS = 2048
+_EVALUATED_ROWS = 512
 """Rows of an evaluation's products, of which precision is chosen."""
 
 
@@ -83,14 +83,14 @@ class _Planner:
         try:
             prepared, rows = self._table.prepare(config_id, config)
         except (SpaceError, DivergedError) as error:
-            self._others.append(Batch((config_id,), False, "", "", 0.0, (1.0,), error=str(error)))
+            self._others.append(Batch((config_id,), False, (), (), 0.0, (1.0,), error=str(error)))
             return
         trainer = prepared.trainer
         if obstacle(trainer) is None:
             self._sizes[config_id] = _size(trainer, rows)
         else:
-            precision = trainer.precision
-            self._others.append(Batch((config_id,), False, precision, precision, self._lone_seconds(trainer), (1.0,)))
+            precisions = (trainer.precision,)
+            self._others.append(Batch((config_id,), False, precisions, precisions, self._lone_seconds(trainer), (1.0,)))
 
     def batches(self) -> list[Batch]:
         """All batches, by first configuration."""
@@ -112,8 +112,8 @@ class _Planner:
         return Batch(
             tuple(config_ids),
             True,
-            self._precision(sizes, max(size.batch_size for size in sizes), with_gradients=True),
-            self._precision(sizes, _EVALUATED_ROWS, with_gradients=False),
+            self._precisions(sizes, max(size.batch_size for size in sizes), in_training=True),
+            self._precisions(sizes, _EVALUATED_ROWS, in_training=False),
             self._seconds(sizes) * self._settings.n_epochs,
             tuple(seconds / sum(own) for seconds in own),
         )
@@ -127,12 +127,12 @@ class _Planner:
         size = TrainingSize((round(n_weights**0.5),) * 2, trainer.plan.batch_size, None)
         return 5 * self._seconds([size]) * self._settings.n_epochs
 
-    def _precision(self, sizes: Sequence[TrainingSize], n_rows: int, *, with_gradients: bool) -> str:
-        if self._settings.precision != "auto":
-            return self._settings.precision
+    def _precisions(self, sizes: Sequence[TrainingSize], n_rows: int, *, in_training: bool) -> tuple[str, ...]:
         widths = [max(column) for column in zip(*(size.widths for size in sizes), strict=True)]
+        if self._settings.precision != "auto":
+            return (self._settings.precision,) * (len(widths) - 1)
         products = [(len(sizes), n_rows, *pair) for pair in pairwise(widths)]
-        return faster_precision(products, self._device, with_gradients=with_gradients)
+        return tuple(faster_precision(product, self._device, in_training=in_training) for product in products)
 
 
 def _size(trainer: Trainer, rows: NetworkRows) -> TrainingSize:
@@ -171,7 +171,7 @@ def train_batch(path: Path, number: int, batch: Batch, configs: Sequence[Config]
 
 def _training(batch: Batch, prepared: Sequence[Prepared], rows: NetworkRows) -> Training:
     if batch.is_stacked:
-        return StackTraining(prepared, rows, batch.precision, batch.evaluation_precision)
+        return StackTraining(prepared, rows, batch.precisions, batch.evaluation_precisions)
     return LoneTraining(prepared[0], rows)
 
 
@@ -189,7 +189,7 @@ def _facts(run: GenerationRun, table: TrainingTable, trainer: Trainer, batch: Ba
         "features": info.n_numeric + info.n_categorical,
         "trained_in": "stack" if batch.is_stacked else "trainer",
         "stack_size": len(batch.config_ids),
-        "precision": batch.precision,
+        "bfloat16_layers": batch.precisions.count("bfloat16"),
     }
 
 

@@ -45,7 +45,7 @@ class Evaluation:
         n_networks = len(log_probabilities)
         codes = self._targets.expand(n_networks, 1, -1)
         cross_entropy = -log_probabilities.gather(1, codes).squeeze(1)
-        is_hit = (log_probabilities.argmax(dim=1) == self._targets).float()
+        is_hit = (-cross_entropy >= log_probabilities.amax(dim=1)).float()
         found = {}
         for part, rows in self._slices.items():
             hits = is_hit[:, rows] @ self._is_class[rows]

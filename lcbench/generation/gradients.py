@@ -8,6 +8,8 @@ import numpy as np
 
 from autopytorch_lite.types import Array, FloatArray
 
+MAX_ORDERED = 2**15
+"""Quantiles of more gradients than this are those of every second, third, ... of them, of at least so many."""
 QUANTILES = {"q10": 0.10, "q25": 0.25, "median": 0.50, "q75": 0.75, "q90": 0.90}
 
 Layer = tuple[Array, Array]
@@ -18,7 +20,7 @@ def gradient_statistics(layers: Sequence[Layer]) -> dict[str, FloatArray]:
     """By tag of the original files, one number per network, shape (K,).
 
     A layer's gradient is that of its weights and biases together; entries keep their sign. "norm" is the Euclidean norm
-    of the whole gradient.
+    of the whole gradient. Quantiles of large layers are those of a sample, see `MAX_ORDERED`.
     """
     found = {f"Train/layer_wise_gradient_{name}_layer_{number}": values for number, layer in enumerate(layers)
              for name, values in _statistics(*layer).items()}  # fmt: skip
@@ -32,13 +34,15 @@ def gradient_statistics(layers: Sequence[Layer]) -> dict[str, FloatArray]:
 def _statistics(values: Array, real: Array) -> dict[str, FloatArray]:
     """Of the real entries; the others are zero."""
     n = real.sum(axis=1)
-    ordered = np.sort(values if real.all() else np.where(real, values, np.float32(np.inf)), axis=1)
     mean = values.sum(axis=1, dtype=np.float64) / n
     square = np.square(values).sum(axis=1, dtype=np.float64)
     spread = np.sqrt(np.maximum(square - n * mean**2, 0.0) / np.maximum(n - 1, 1))
-    last = np.take_along_axis(ordered, n[:, None] - 1, axis=1)[:, 0]
-    found = {"max": last, "mean": mean, "std": spread}
-    return found | {name: _quantile(ordered, n, share) for name, share in QUANTILES.items()}
+    largest = values.max(axis=1, where=real, initial=-np.inf)
+    every = max(1, values.shape[1] // MAX_ORDERED)
+    sample, is_sampled = values[:, ::every], real[:, ::every]
+    ordered = np.sort(np.where(is_sampled, sample, np.float32(np.inf)), axis=1)
+    found = {"max": largest, "mean": mean, "std": spread}
+    return found | {name: _quantile(ordered, is_sampled.sum(axis=1), share) for name, share in QUANTILES.items()}
 
 
 def _quantile(ordered: Array, n: Array, share: float) -> FloatArray:

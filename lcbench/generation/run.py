@@ -58,8 +58,8 @@ class Batch:
     Attributes:
         config_ids: numbers of the configurations, ascending.
         is_stacked: whether they are a stack; otherwise it is one configuration.
-        precision: of matrix products in training.
-        evaluation_precision: of those in evaluation.
+        precisions: of the matrix products of every layer in training; of a network that trains alone just one.
+        evaluation_precisions: of every layer in evaluation, likewise.
         seconds: estimated time.
         shares: of the time, one per configuration.
         error: why the configurations cannot be trained; empty if they can.
@@ -67,8 +67,8 @@ class Batch:
 
     config_ids: tuple[int, ...]
     is_stacked: bool
-    precision: str
-    evaluation_precision: str
+    precisions: tuple[str, ...]
+    evaluation_precisions: tuple[str, ...]
     seconds: float
     shares: tuple[float, ...]
     error: str = ""
@@ -94,11 +94,11 @@ class Plan:
     @classmethod
     def from_json(cls, data: Any) -> Plan:
         """Inverse of `to_json`."""
-        batches = (
-            Batch(**{**entry, "config_ids": tuple(entry["config_ids"]), "shares": tuple(entry["shares"])})
+        entries: list[dict[str, Any]] = [
+            {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
             for entry in data["batches"]
-        )
-        return cls(data["first"], tuple(data["configs"]), tuple(batches))
+        ]
+        return cls(data["first"], tuple(data["configs"]), tuple(Batch(**entry) for entry in entries))
 
 
 class GenerationRun:

@@ -59,17 +59,23 @@ class StackTraining:
     Args:
         prepared: trainings that can be one stack.
         rows: which all of them read.
-        precision: of matrix products in training.
-        evaluation_precision: of those in evaluation.
+        precisions: of the matrix products of every layer in training.
+        evaluation_precisions: of those in evaluation.
     """
 
-    def __init__(self, prepared: Sequence[Prepared], rows: NetworkRows, precision: str, evaluation_precision: str):
-        self._stack = StackedTrainer([one.trainer for one in prepared], rows.train, precision=precision)
+    def __init__(
+        self,
+        prepared: Sequence[Prepared],
+        rows: NetworkRows,
+        precisions: Sequence[str],
+        evaluation_precisions: Sequence[str],
+    ):
+        self._stack = StackedTrainer([one.trainer for one in prepared], rows.train, precisions=precisions)
         position = {id(one.trainer): number for number, one in enumerate(prepared)}
         self.order: Sequence[int] = [position[id(trainer)] for trainer in self._stack.trainers]
         self._scale = prepared[0].targets
         self._rows = rows
-        self._evaluation_precision = evaluation_precision
+        self._evaluation_precisions = evaluation_precisions
         self._losses: FloatArray = np.zeros(len(prepared))
 
     def train_epoch(self) -> None:
@@ -82,7 +88,7 @@ class StackTraining:
     @torch.inference_mode()
     def predictions(self) -> Tensor:
         """See `Training`."""
-        outputs = self._stack.outputs(self._rows.everything.dense, precision=self._evaluation_precision)
+        outputs = self._stack.outputs(self._rows.everything.dense, precisions=self._evaluation_precisions)
         self._losses = self._stack.losses(outputs[:, :, : len(self._rows.train)]).double().cpu().numpy()
         if self._scale is None:
             return outputs.log_softmax(dim=1).cpu()

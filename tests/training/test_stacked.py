@@ -162,7 +162,7 @@ def test_bfloat16_products_are_close_and_the_setting_is_given_back():
     rows = make_rows()
     exact, rounded = make_trainers(), make_trainers()
     fit_stacked(exact, rows, 1)
-    fit_stacked(rounded, rows, 1, precision="bfloat16")
+    fit_stacked(rounded, rows, 1, precisions=["bfloat16"] * 3)
     assert torch.get_float32_matmul_precision() == "highest"
     assert_same(exact, rounded, rtol=0.2, atol=0.05)
 
