@@ -171,11 +171,11 @@ def seconds_of(epoch: Epoch, min_seconds: float) -> float:
     return min(found)
 
 
-def peak_flops(precision: str) -> float:
+def peak_flops(precision: str, min_seconds: float) -> float:
     """Operations per second in a product of two square matrices, the best of several."""
     left, right = torch.randn(PEAK_SIZE, PEAK_SIZE), torch.randn(PEAK_SIZE, PEAK_SIZE)
     with products_in(precision), torch.inference_mode():
-        return 2 * PEAK_SIZE**3 / seconds_of(lambda: left @ right, 0.3)
+        return 2 * PEAK_SIZE**3 / seconds_of(lambda: left @ right, min_seconds)
 
 
 def epoch_flops(width: int, n_rows: int) -> int:
@@ -187,7 +187,7 @@ def measure(
     systems: Sequence[str], widths: Sequence[int], batches: Sequence[int], n_rows: int, min_seconds: float
 ) -> pd.DataFrame:
     """Epochs of one network per second and the share of the float32 peak, by system, width and batch size."""
-    rows, peak = make_rows(n_rows), peak_flops("float32")
+    rows, peak = make_rows(n_rows), peak_flops("float32", min_seconds)
     found = []
     for width, batch_size, name in product(widths, batches, systems):
         n_networks, build = SYSTEMS[name]
@@ -217,7 +217,9 @@ def main(widths: list[int], batches: list[int], systems: str, n_rows: int, secon
         if name not in SYSTEMS:
             raise click.ClickException(str(UnknownNameError("system", name, SYSTEMS)))
     frame = measure(names, widths, batches, n_rows, seconds)
-    peaks = ", ".join(f"{precision} {peak_flops(precision) / 1e9:.0f}" for precision in ("float32", "bfloat16"))
+    peaks = ", ".join(
+        f"{precision} {peak_flops(precision, seconds) / 1e9:.0f}" for precision in ("float32", "bfloat16")
+    )
     click.echo(
         f"Products of {PEAK_SIZE} x {PEAK_SIZE} matrices on one core, billions of operations a second: {peaks}\n"
     )
