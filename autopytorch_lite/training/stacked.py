@@ -12,7 +12,6 @@ loss. Each network keeps its own row order, dropout, number of steps, rates, and
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -50,7 +49,6 @@ class StackedTrainer:
 
     Attributes:
         trainers: in the order of the stack, which is by batch size.
-        seconds: of training so far, evaluation left out.
 
     Raises:
         ValueError: there are no trainers, or some cannot be in one stack.
@@ -59,7 +57,6 @@ class StackedTrainer:
     def __init__(self, trainers: Sequence[Trainer], train: TensorRows, *, precisions: Sequence[str] | None = None):
         self.trainers = tuple(sorted(trainers, key=lambda trainer: trainer.plan.batch_size))
         _require_stackable(self.trainers)
-        self.seconds = 0.0
         self._device = self.trainers[0].device
         self._perceptrons = [_perceptron(trainer) for trainer in self.trainers]
         self._is_softmax = loss_kind(self.trainers[0].plan.loss) == "softmax"
@@ -81,7 +78,6 @@ class StackedTrainer:
     @torch.inference_mode()
     def train_epoch(self) -> None:
         """One pass of each network over the rows; `end_epoch` of the trainers must follow before the next."""
-        started_s = time.perf_counter()
         self._update.begin_epoch()
         self._batches.begin_epoch()
         with products_in("float32"):
@@ -93,7 +89,6 @@ class StackedTrainer:
                     self._update.begin_step(segment.n_networks)
                     for blocks in workspace.blocks:
                         self._update.apply(segment.n_networks, blocks[0], blocks[1], blocks[2:])
-        self.seconds += time.perf_counter() - started_s
 
     @torch.inference_mode()
     def outputs(self, dense: Tensor, *, precisions: Sequence[str] | None = None) -> Tensor:

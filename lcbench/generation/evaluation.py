@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -26,8 +27,8 @@ class Evaluation:
 
     def __init__(self, targets: Tensor, n_rows: Mapping[str, int], n_classes: int):
         self._targets = targets
-        self._parts = dict(zip(PARTS, torch.arange(len(targets)).split([n_rows[part] for part in PARTS]), strict=True))
-        self._slices = {part: slice(int(rows[0]), int(rows[-1]) + 1) for part, rows in self._parts.items()}
+        ends = list(accumulate(n_rows[part] for part in PARTS))
+        self._slices = {part: slice(end - n_rows[part], end) for part, end in zip(PARTS, ends, strict=True)}
         self._n_classes = n_classes
         if n_classes:
             self._is_class = torch.nn.functional.one_hot(targets, n_classes).float()

@@ -74,7 +74,8 @@ class StackTraining:
         position = {id(one.trainer): number for number, one in enumerate(prepared)}
         self.order: Sequence[int] = [position[id(trainer)] for trainer in self._stack.trainers]
         self._scale = prepared[0].targets
-        self._rows = rows
+        self._inputs = rows.everything.dense.to(prepared[0].trainer.device)
+        self._n_train = len(rows.train)
         self._evaluation_precisions = evaluation_precisions
         self._losses: FloatArray = np.zeros(len(prepared))
 
@@ -88,8 +89,8 @@ class StackTraining:
     @torch.inference_mode()
     def predictions(self) -> Tensor:
         """See `Training`."""
-        outputs = self._stack.outputs(self._rows.everything.dense, precisions=self._evaluation_precisions)
-        self._losses = self._stack.losses(outputs[:, :, : len(self._rows.train)]).double().cpu().numpy()
+        outputs = self._stack.outputs(self._inputs, precisions=self._evaluation_precisions)
+        self._losses = self._stack.losses(outputs[:, :, : self._n_train]).double().cpu().numpy()
         if self._scale is None:
             return outputs.log_softmax(dim=1).cpu()
         values = self._scale.predictions(outputs.cpu().transpose(1, 2).numpy())
