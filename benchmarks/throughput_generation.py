@@ -32,7 +32,7 @@ from autopytorch_lite.training.stackable import DROPOUT_LEVELS, Perceptron
 from autopytorch_lite.types import Config
 from benchmarks.tables import choose, read_manifest
 from lcbench.generation import GenerationRun, SourceTable, generate
-from lcbench.generation.tables import NetworkRows
+from lcbench.generation.tables import NetworkRows, TrainingTable
 
 METRICS = ("accuracy", "balanced_accuracy", "neg_log_loss")
 WIDTHS = (128, 256, 512, 1024)
@@ -110,7 +110,7 @@ def plain_run(path: Path, table_number: int, config_id: int, config: Config) -> 
     run = GenerationRun(path)
     key = (path, table_number)
     if key not in _TABLES:
-        _TABLES[key] = run.table(table_number)
+        _TABLES[key] = TrainingTable(run.table_folder(table_number), run.settings)
     table = _TABLES[key]
     prepared, rows = table.prepare(config_id, config)
     started_s, started_cpu_s = time.perf_counter(), time.process_time()

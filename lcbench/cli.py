@@ -145,7 +145,7 @@ def generate(
     from lcbench.generation import generate as generated
     from lcbench.generation.output import save_runs
     from lcbench.generation.progress import Progress
-    from lcbench.generation.tables import read_source
+    from lcbench.generation.sources import read_source
 
     for what, given in (("--target", targets), ("--name", names)):
         if len(given) not in ((0, 1, len(tables)) if what == "--target" else (0, len(tables))):

@@ -14,7 +14,7 @@ from autopytorch_lite.execution.limits import thread_environment
 from autopytorch_lite.execution.serving import end_with_parent
 from lcbench.generation.progress import Progress
 from lcbench.generation.run import Batch, GenerationRun, GenerationSettings
-from lcbench.generation.tables import SourceTable
+from lcbench.generation.sources import SourceTable
 
 if TYPE_CHECKING:
     from lcbench.generation.batches import Task

@@ -21,7 +21,8 @@ from autopytorch_lite.types import Config
 from lcbench.generation.configurations import random_configurations, recorded_config
 from lcbench.generation.records import run_record, watched
 from lcbench.generation.run import Batch, GenerationRun, Plan
-from lcbench.generation.tables import TEST_SHARE, NetworkRows, TrainingTable
+from lcbench.generation.sources import TEST_SHARE
+from lcbench.generation.tables import NetworkRows, TrainingTable
 from lcbench.generation.trainings import LoneTraining, StackTraining, Training
 
 MAX_STACK_SECONDS = 20.0
@@ -50,7 +51,7 @@ def _run(path: Path) -> GenerationRun:
 
 @lru_cache(maxsize=4)
 def _table(path: Path, number: int) -> TrainingTable:
-    return _run(path).table(number)
+    return TrainingTable(_run(path).table_folder(number), _run(path).settings)
 
 
 @one_thread()

@@ -1,7 +1,7 @@
 """The run directory of a generation: what was asked, tables, plans, and one file per finished batch of trainings.
 
     RUN_DIR/run.json               settings; another generation is refused
-            tables/0/...           a stored table, see `tables.store_table`
+            tables/0/...           a stored table, see `sources.store_table`
             tables/0/plan-0.json   configurations from number 0 on, and the batches they are trained in
             tables/0/runs-17.json  records of the batch whose first configuration is 17
             .lock                  held by the process that writes
@@ -24,7 +24,7 @@ from autopytorch_lite.errors import HistoryError
 from autopytorch_lite.history.store import read_json, write_json_atomic
 from autopytorch_lite.history.whole_files import replacing
 from autopytorch_lite.types import Config
-from lcbench.generation.tables import SourceTable, TrainingTable, divided, store_table
+from lcbench.generation.sources import SourceTable, divided, store_table
 from lcbench.storage import RunRecord
 
 _FORMAT = 1
@@ -137,25 +137,18 @@ class GenerationRun:
             _claim(path, tables, settings)
             yield cls(path)
 
-    def table(self, number: int) -> TrainingTable:
-        """A table of the run."""
-        settings = self.settings
-        return TrainingTable(
-            _table_folder(self.path, number),
-            n_epochs=settings.n_epochs,
-            seed=settings.seed,
-            device=settings.device,
-            precision=settings.precision,
-        )
+    def table_folder(self, number: int) -> Path:
+        """Where a table and all that belongs to it lie."""
+        return _table_folder(self.path, number)
 
     def plans(self, number: int) -> list[Plan]:
         """What is planned on a table so far, by number of the first configuration."""
-        paths = _table_folder(self.path, number).glob("plan-*.json")
+        paths = self.table_folder(number).glob("plan-*.json")
         return sorted((Plan.from_json(read_json(path)) for path in paths), key=lambda plan: plan.first)
 
     def add_plan(self, number: int, plan: Plan) -> None:
         """Note a plan for a table."""
-        write_json_atomic(_table_folder(self.path, number) / f"plan-{plan.first}.json", plan.to_json())
+        write_json_atomic(self.table_folder(number) / f"plan-{plan.first}.json", plan.to_json())
 
     def is_done(self, number: int, batch: Batch) -> bool:
         """Whether the records of a batch are there."""
@@ -169,7 +162,7 @@ class GenerationRun:
     def records(self, n_configs: int) -> Iterator[tuple[str, str, RunRecord]]:
         """Finished runs of configurations below `n_configs`: data set, configuration id, record; in order."""
         for number in range(self.n_tables):
-            name = str(read_json(_table_folder(self.path, number) / "table.json")["name"])
+            name = str(read_json(self.table_folder(number) / "table.json")["name"])
             found: dict[str, Any] = {}
             for plan in self.plans(number):
                 for batch in plan.batches:
@@ -181,7 +174,7 @@ class GenerationRun:
                     yield name, str(config_id), RunRecord(run["log"], run["results"], run["config"])
 
     def _batch_file(self, number: int, batch: Batch) -> Path:
-        return _table_folder(self.path, number) / f"runs-{batch.config_ids[0]}.json"
+        return self.table_folder(number) / f"runs-{batch.config_ids[0]}.json"
 
 
 def _table_folder(path: Path, number: int) -> Path:

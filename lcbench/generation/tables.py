@@ -1,21 +1,18 @@
-"""A table on its way to networks: divided, stored, and preprocessed once for all configurations that agree on how."""
+"""A stored table as networks read it: preprocessed once for all configurations that agree on how."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from autopytorch_lite.data.dataset import Dataset, Fold, make_dataset
-from autopytorch_lite.data.readers import read_table
-from autopytorch_lite.data.splits import make_folds
-from autopytorch_lite.data.target import guess_kind
-from autopytorch_lite.errors import DataError, SpaceError
+from autopytorch_lite.data.dataset import Dataset
+from autopytorch_lite.errors import SpaceError
 from autopytorch_lite.execution.tabular import rows_of
-from autopytorch_lite.history.store import read_json, write_json_atomic
+from autopytorch_lite.history.store import read_json
 from autopytorch_lite.metrics import resolve_metric
 from autopytorch_lite.pipeline.build import build_learner, default_graph
 from autopytorch_lite.pipeline.learner import FitSettings, Rows
@@ -24,66 +21,10 @@ from autopytorch_lite.pipeline.preprocessor import TabularPreprocessor
 from autopytorch_lite.training.rows import TensorRows
 from autopytorch_lite.types import Config
 from lcbench.generation.evaluation import PARTS, Evaluation
+from lcbench.generation.run import GenerationSettings
+from lcbench.generation.sources import TABLE_FILE
 
-TEST_SHARE = 0.33
-"""As in LCBench; validation takes the same share of what remains."""
 _PREPROCESSING_NODES = ("imputation", "encoding", "scaling", "preprocessing", "embedding")
-_TABLE_FILE = "table.json"
-
-
-@dataclass(frozen=True)
-class SourceTable:
-    """A table to generate learning curves on.
-
-    Attributes:
-        name: of the data set in the file that is made.
-        X: the columns.
-        y: what is predicted; by its values classes or numbers.
-        openml_task_id: noted in the records; 0 if there is none.
-    """
-
-    name: str
-    X: Any
-    y: Any
-    openml_task_id: int = 0
-
-
-def read_source(table: str, target: str | None, name: str | None) -> SourceTable:
-    """A table by path, "openml:TASK_ID" or "sklearn:NAME"; see `data.readers.read_table`.
-
-    Raises:
-        DataError: it cannot be read, or no column is named as the target.
-        UnknownNameError: there is no such column or bundled set.
-    """
-    X, y, _ = read_table(table, target)
-    if y is None:
-        raise DataError(f"{table} does not say what is to be predicted; name the column with --target.")
-    scheme, _, rest = table.rpartition(":")
-    task_id = int(rest) if scheme == "openml" and rest.isdigit() else 0
-    return SourceTable(name or Path(rest).name.split(".")[0], X, y, task_id)
-
-
-def divided(source: SourceTable, seed: int) -> Dataset:
-    """A table with one fold of training and validation rows; those of neither part are for the test.
-
-    Both divisions are stratified by class.
-
-    Raises:
-        DataError: the table cannot be used.
-    """
-    whole = make_dataset(source.X, source.y, kind=guess_kind(source.y), resampling=TEST_SHARE, seed=seed)
-    learn_idx = whole.folds[0].train_idx
-    (inner,) = make_folds(
-        whole.y[learn_idx], is_classification=whole.info.task.is_classification, resampling=TEST_SHARE, seed=seed
-    )
-    fold = Fold(learn_idx[inner.train_idx], learn_idx[inner.val_idx])
-    return replace(whole, folds=(fold,))
-
-
-def store_table(source: SourceTable, dataset: Dataset, folder: Path) -> None:
-    """Write a divided table for `TrainingTable`."""
-    dataset.save(folder)
-    write_json_atomic(folder / _TABLE_FILE, {"name": source.name, "openml_task_id": source.openml_task_id})
 
 
 class NetworkRows(NamedTuple):
@@ -101,14 +42,11 @@ class NetworkRows(NamedTuple):
 
 
 class TrainingTable:
-    """A stored table, and the trainings of configurations on it.
+    """A stored table, and the trainings of configurations on it; each has a seed of its own, as in a search.
 
     Args:
-        folder: where `store_table` put it.
-        n_epochs: for which schedules are laid out.
-        seed: of the run; each configuration has one of its own, that of a search on this table.
-        device: where networks are trained.
-        precision: of the networks that are trained alone.
+        folder: where `sources.store_table` put it.
+        settings: of the run.
 
     Attributes:
         name: of the data set.
@@ -116,12 +54,14 @@ class TrainingTable:
         dataset: all rows, memory-mapped.
     """
 
-    def __init__(self, folder: Path, *, n_epochs: int, seed: int, device: str, precision: str):
-        facts = read_json(folder / _TABLE_FILE)
+    def __init__(self, folder: Path, settings: GenerationSettings):
+        facts = read_json(folder / TABLE_FILE)
         self.name, self.openml_task_id = str(facts["name"]), int(facts["openml_task_id"])
         self.dataset = Dataset.load(folder)
         metric = resolve_metric(None, self.dataset.info.task, self.dataset.info.n_outputs)
-        self._settings = FitSettings(n_epochs, seed, metric, device, precision)
+        self._settings = FitSettings(
+            settings.n_epochs, settings.seed, metric, device=settings.device, precision=settings.precision
+        )
         (fold,) = self.dataset.folds
         learn_idx = np.concatenate([fold.train_idx, fold.val_idx])
         test_idx = np.setdiff1d(np.arange(len(self.dataset)), learn_idx)

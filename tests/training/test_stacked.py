@@ -38,7 +38,7 @@ def make_rows(regression=False, weighted=False):
     return TensorRows.from_arrays(X, None, X[:, :3] ** 2 if regression else codes, X[:, 0] ** 2 if weighted else None)
 
 
-def make_trainer(seed, units, batch_size, dropout, *, layers=3, regression=False, **plan):
+def make_trainer(seed, units, batch_size, dropout, *, layers=3, regression=False, device="cpu", **plan):
     with seeded_rng(seed):
         backbone = ShapedMLP(6, 3, num_layers=layers, max_units=units, max_dropout=dropout)
         network = TabularNetwork(None, backbone, LinearHead(backbone.n_features, 3))
@@ -51,7 +51,7 @@ def make_trainer(seed, units, batch_size, dropout, *, layers=3, regression=False
         "max_epochs": 10,
     } | plan
     return Trainer(
-        network, TrainingPlan(**plan), score=lambda *_: 0.0, predict=class_probabilities, seed=seed
+        network, TrainingPlan(**plan), score=lambda *_: 0.0, predict=class_probabilities, seed=seed, device=device
     )  # the score is not looked at
 
 
@@ -190,6 +190,19 @@ def test_what_differs_in_depth_or_optimiser_is_not_stacked():
         StackedTrainer(trainers, make_rows())
     with pytest.raises(ValueError, match="at least one"):
         StackedTrainer([], make_rows())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_stack_on_a_gpu_is_close_to_the_cpu_without_dropout():
+    rows, members = make_rows(), [(units, batch_size, 0.0) for units, batch_size, _ in MEMBERS]
+    alone = [make_trainer(seed, *member) for seed, member in enumerate(members)]
+    together = [make_trainer(seed, *member, device="cuda") for seed, member in enumerate(members)]
+    for trainer in alone:
+        trainer.fit(rows, rows, 2)
+    fit_stacked(together, rows, 2)
+    for one, other in zip(weights_of(alone), weights_of(together), strict=True):
+        torch.testing.assert_close(other.cpu(), one, rtol=1e-2, atol=1e-3)
 
 
 def test_segments_end_where_a_network_ends_its_epoch():
