@@ -10,9 +10,9 @@ from typing import Any
 import click
 import numpy as np
 
-from autopytorch_lite.errors import AutoPyTorchLiteError
+from autopytorch_lite.errors import AutoPyTorchLiteError, NothingTrainedError
 from lcbench.benchmark import Benchmark
-from lcbench.files import open_storage, save
+from lcbench.files import SUFFIXES, open_storage, save
 from lcbench.storage import named_runs
 from search_spaces import FileFormatError, UnknownFileError
 
@@ -107,7 +107,9 @@ def convert(source: str, target: Path) -> None:
 @click.argument("tables", nargs=-1, required=True, metavar="TABLE...")
 @click.option("--target", "targets", multiple=True, help="Column to predict: one for all tables, or one for each.")
 @click.option("--name", "names", multiple=True, help="Name of each data set in the file.  [default: that of the table]")
-@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The file to write.")
+@click.option(
+    "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The .lcb or .json file to write."
+)
 @click.option(
     "--configs", "n_configs", default=100, show_default=True, type=click.IntRange(min=1), help="On each table."
 )
@@ -139,14 +141,15 @@ def generate(
     TABLE is the path of a csv or parquet file, openml:TASK_ID, or sklearn:NAME. A run that was killed goes on where it
     was when the command is repeated.
 
-    Example: lcbench generate phoneme.csv car.csv --target Class --configs 2000 --out data.json
+    Example: lcbench generate phoneme.csv car.csv --target Class --configs 2000 --out data.lcb
     """
     from autopytorch_lite.execution.limits import resolve_n_jobs
     from lcbench.generation import generate as generated
-    from lcbench.generation.output import save_runs
     from lcbench.generation.progress import Progress
     from lcbench.generation.sources import read_source
 
+    if not out.name.endswith(SUFFIXES):
+        raise click.UsageError(f"--out must end in {', '.join(SUFFIXES)}, got {str(out)!r}.")
     for what, given in (("--target", targets), ("--name", names)):
         if len(given) not in ((0, 1, len(tables)) if what == "--target" else (0, len(tables))):
             raise click.UsageError(f"{what} must be given once for each of the {len(tables)} tables, got {len(given)}.")
@@ -162,7 +165,10 @@ def generate(
         progress=Progress(quiet=quiet),
         **options,
     )
-    n_runs = save_runs(out, run.records(options["n_configs"]))
+    n_runs = run.n_records(options["n_configs"])
+    if n_runs == 0:
+        raise NothingTrainedError("No configuration could be trained: there are no learning curves to write.")
+    save(out, run.records(options["n_configs"]))
     click.echo(f"{out}: {n_runs} of {options['n_configs'] * len(tables)} configurations have learning curves")
 
 

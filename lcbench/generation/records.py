@@ -68,8 +68,8 @@ def _log(steps: Sequence[Mapping[str, Array]], number: int) -> Log:
 
 
 def _plain(value: float) -> float | None:
-    """Seven digits, which is all that single precision knows; None for what is not finite."""
-    return float(f"{value:.7g}") if math.isfinite(value) else None
+    """In single precision, as the original files have it and `.lcb` files store best; None for what is not finite."""
+    return float(np.float32(value)) if math.isfinite(value) else None
 
 
 def final_results(log: Log) -> dict[str, float | None]:

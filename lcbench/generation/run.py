@@ -28,6 +28,8 @@ from lcbench.generation.sources import SourceTable, divided, store_table
 from lcbench.storage import RunRecord
 
 _FORMAT = 1
+_N_RECENT = 64
+"""Batches whose records are kept in memory while a file is written."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ class GenerationRun:
             raise HistoryError(f"{path} must hold a generation of format {_FORMAT}, got {asked.get('format')!r}.")
         self.settings = GenerationSettings(**asked["settings"])
         self.n_tables = len(asked["tables"])
+        self._recent: dict[Path, Mapping[str, Any]] = {}
 
     @classmethod
     @contextmanager
@@ -159,19 +162,37 @@ class GenerationRun:
         with replacing(self._batch_file(number, batch)) as file:
             file.write(json.dumps(records, allow_nan=False).encode())
 
+    def n_records(self, n_configs: int) -> int:
+        """How many runs `records` gives."""
+        return sum(
+            config_id < n_configs
+            for number in range(self.n_tables)
+            for batch in self._done(number)
+            for config_id in batch.config_ids
+        )
+
     def records(self, n_configs: int) -> Iterator[tuple[str, str, RunRecord]]:
         """Finished runs of configurations below `n_configs`: data set, configuration id, record; in order."""
         for number in range(self.n_tables):
             name = str(read_json(self.table_folder(number) / "table.json")["name"])
-            found: dict[str, Any] = {}
-            for plan in self.plans(number):
-                for batch in plan.batches:
-                    if not batch.error and batch.config_ids[0] < n_configs and self.is_done(number, batch):
-                        found |= read_json(self._batch_file(number, batch))
-            for config_id in sorted(map(int, found)):
-                if config_id < n_configs:
-                    run = found[str(config_id)]
-                    yield name, str(config_id), RunRecord(run["log"], run["results"], run["config"])
+            batch_of = {config_id: batch for batch in self._done(number) for config_id in batch.config_ids}
+            for config_id in sorted(config_id for config_id in batch_of if config_id < n_configs):
+                run = self._batch_records(number, batch_of[config_id])[str(config_id)]
+                yield name, str(config_id), RunRecord(run["log"], run["results"], run["config"])
+
+    def _done(self, number: int) -> list[Batch]:
+        """The batches of a table that have records."""
+        batches = (batch for plan in self.plans(number) for batch in plan.batches)
+        return [batch for batch in batches if not batch.error and self.is_done(number, batch)]
+
+    def _batch_records(self, number: int, batch: Batch) -> Mapping[str, Any]:
+        """Records by configuration id; those read last stay in memory, as the next ones asked for may be in them."""
+        path = self._batch_file(number, batch)
+        if path not in self._recent:
+            if len(self._recent) >= _N_RECENT:
+                self._recent.pop(next(iter(self._recent)))
+            self._recent[path] = read_json(path)
+        return self._recent[path]
 
     def _batch_file(self, number: int, batch: Batch) -> Path:
         return self.table_folder(number) / f"runs-{batch.config_ids[0]}.json"

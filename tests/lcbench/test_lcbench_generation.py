@@ -90,6 +90,15 @@ def test_a_generated_file_is_read_like_the_original_ones(wine: Path) -> None:
     assert facts == [178, 3, 13, N_EPOCHS]
 
 
+def test_columns_hold_the_same_values(wine: Path) -> None:
+    out = wine.parent / "wine.lcb"
+    arguments = common(out)
+    result = generate("sklearn:wine", "sklearn:iris", *arguments, "--run-dir", wine.parent / "wine.json.run")
+    assert result.exit_code == 0, result.output
+    for name in ("wine", "iris"):
+        np.testing.assert_array_equal(Benchmark(out).query_all(name, TAG), Benchmark(wine).query_all(name, TAG))
+
+
 def test_it_can_be_analysed_and_searched(wine: Path) -> None:
     found = analyse(Benchmark(wine), tag=TAG, epochs=(1, N_EPOCHS))
     assert found.correlations.loc[N_EPOCHS, N_EPOCHS] == pytest.approx(1)
@@ -210,6 +219,7 @@ def test_what_is_wrong_is_one_line(tmp_path: Path) -> None:
         assert (result.exit_code, len(result.output.splitlines())) == (1, 1), result.output
         assert words in result.output
     assert generate("sklearn:wine", "--name", "a", "--name", "b", "--out", out).exit_code == 2
+    assert generate("sklearn:wine", "--out", tmp_path / "x.csv").exit_code == 2
     assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
 
 
