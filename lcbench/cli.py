@@ -103,6 +103,13 @@ def convert(source: str, target: Path) -> None:
     click.echo(f"{target}: {n_runs} runs, {sizes[1]:.3g} MB; {source} has {sizes[0]:.3g} MB")
 
 
+def _for_each(n_tables: int, values: tuple[str, ...], option: str) -> tuple[str | None, ...]:
+    """One value for each table; None where the option is not used."""
+    if len(values) not in (0, n_tables):
+        raise click.UsageError(f"{option} must be given once for each of the {n_tables} tables, got {len(values)}.")
+    return values or (None,) * n_tables
+
+
 @main.command()
 @click.argument("tables", nargs=-1, required=True, metavar="TABLE...")
 @click.option("--target", "targets", multiple=True, help="Column to predict: one for all tables, or one for each.")
@@ -150,16 +157,10 @@ def generate(
 
     if not out.name.endswith(SUFFIXES):
         raise click.UsageError(f"--out must end in {', '.join(SUFFIXES)}, got {str(out)!r}.")
-    for what, given in (("--target", targets), ("--name", names)):
-        if len(given) not in ((0, 1, len(tables)) if what == "--target" else (0, len(tables))):
-            raise click.UsageError(f"{what} must be given once for each of the {len(tables)} tables, got {len(given)}.")
-    each_target = targets if len(targets) == len(tables) else [next(iter(targets), None)] * len(tables)
-    sources = [
-        read_source(table, target, name)
-        for table, target, name in zip(tables, each_target, names or [None] * len(tables), strict=True)
-    ]
+    each_target = _for_each(len(tables), targets * len(tables) if len(targets) == 1 else targets, "--target")
+    each_name = _for_each(len(tables), names, "--name")
     run = generated(
-        sources,
+        [read_source(*source) for source in zip(tables, each_target, each_name, strict=True)],
         n_jobs=resolve_n_jobs(n_jobs),
         run_dir=run_dir or out.with_name(f"{out.name}.run"),
         progress=Progress(quiet=quiet),
