@@ -10,10 +10,9 @@ from typing import Any
 import click
 import numpy as np
 
-from autopytorch_lite.errors import AutoPyTorchLiteError
-from autopytorch_lite.history.whole_files import replacing
+from autopytorch_lite.errors import AutoPyTorchLiteError, NothingTrainedError
 from lcbench.benchmark import Benchmark
-from lcbench.files import open_storage, save
+from lcbench.files import SUFFIXES, open_storage, save
 from lcbench.storage import named_runs
 from search_spaces import FileFormatError, UnknownFileError
 
@@ -104,42 +103,74 @@ def convert(source: str, target: Path) -> None:
     click.echo(f"{target}: {n_runs} runs, {sizes[1]:.3g} MB; {source} has {sizes[0]:.3g} MB")
 
 
+def _for_each(n_tables: int, values: tuple[str, ...], option: str) -> tuple[str | None, ...]:
+    """One value for each table; None where the option is not used."""
+    if len(values) not in (0, n_tables):
+        raise click.UsageError(f"{option} must be given once for each of the {n_tables} tables, got {len(values)}.")
+    return values or (None,) * n_tables
+
+
 @main.command()
-@click.argument("table")
-@click.option("--target", help="Column to predict. Not needed for openml: and sklearn: tables.")
-@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The .json file to write.")
-@click.option("--name", help="Name of the data set in the file.  [default: that of the table]")
-@click.option("--configs", default=100, show_default=True, type=click.IntRange(min=1), help="Configurations.")
-@click.option("--epochs", default=50, show_default=True, type=click.IntRange(min=2), help="Of each training.")
+@click.argument("tables", nargs=-1, required=True, metavar="TABLE...")
+@click.option("--target", "targets", multiple=True, help="Column to predict: one for all tables, or one for each.")
+@click.option("--name", "names", multiple=True, help="Name of each data set in the file.  [default: that of the table]")
+@click.option(
+    "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The .lcb or .json file to write."
+)
+@click.option(
+    "--configs", "n_configs", default=100, show_default=True, type=click.IntRange(min=1), help="On each table."
+)
+@click.option(
+    "--epochs", "n_epochs", default=50, show_default=True, type=click.IntRange(min=2), help="Of each training."
+)
 @click.option("--space", default="lcbench", show_default=True, help="Search space of networks: a name or a path.")
-@click.option("--jobs", default=1, show_default=True, type=click.IntRange(min=1), help="Worker processes.")
+@click.option("--jobs", "n_jobs", default=-1, show_default=True, help="Processes; -1: as many as there are cores.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
-@click.option("--run-dir", type=click.Path(file_okay=False, path_type=Path), help="Keep the run; it is continued.")
+@click.option("--gradients/--no-gradients", default=True, help="Record statistics of gradients.  [default: yes]")
+@click.option("--precision", default="auto", show_default=True, help="Of matrix products: auto, float32 or bfloat16.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:i, or auto.")
+@click.option(
+    "--run-dir", type=click.Path(file_okay=False, path_type=Path), help="Where the run is kept.  [default: OUT.run]"
+)
+@click.option("--quiet", is_flag=True, help="Show no progress.")
 def generate(
-    table: str, target: str | None, out: Path, name: str | None, configs: int, epochs: int, **options: Any
+    tables: tuple[str, ...],
+    targets: tuple[str, ...],
+    names: tuple[str, ...],
+    out: Path,
+    n_jobs: int,
+    run_dir: Path | None,
+    quiet: bool,
+    **options: Any,
 ) -> None:
-    """Record learning curves of random configurations on TABLE, in the format that the other commands read.
+    """Record learning curves of random configurations on every TABLE, in the format that the other commands read.
 
-    TABLE is the path of a csv or parquet file, openml:TASK_ID, or sklearn:NAME.
+    TABLE is the path of a csv or parquet file, openml:TASK_ID, or sklearn:NAME. A run that was killed goes on where it
+    was when the command is repeated.
 
-    Example: lcbench generate train.csv --target price --configs 200 --jobs 4 --out price.json --run-dir runs/price
+    Example: lcbench generate phoneme.csv car.csv --target Class --configs 2000 --out data.lcb
     """
-    from autopytorch_lite.data.readers import read_table
+    from autopytorch_lite.execution.limits import resolve_n_jobs
     from lcbench.generation import generate as generated
+    from lcbench.generation.progress import Progress
+    from lcbench.generation.sources import read_source
 
-    X, y, _ = read_table(table, target)
-    if y is None:
-        raise click.UsageError("--target must name the column to predict.")
-    source, _, rest = table.rpartition(":")
-    task_id = int(rest) if source == "openml" and rest.isdigit() else 0
-    dataset_name = name or Path(rest).name.split(".")[0]
-    runs = generated(
-        X, y, dataset_name=dataset_name, n_configs=configs, n_epochs=epochs, n_jobs=options.pop("jobs"),
-        openml_task_id=task_id, **options,
-    )  # fmt: skip
-    with replacing(out) as file:
-        file.write(json.dumps(runs, allow_nan=False).encode())
-    click.echo(f"{out}: {len(runs[dataset_name])} of {configs} configurations have learning curves")
+    if not out.name.endswith(SUFFIXES):
+        raise click.UsageError(f"--out must end in {', '.join(SUFFIXES)}, got {str(out)!r}.")
+    each_target = _for_each(len(tables), targets * len(tables) if len(targets) == 1 else targets, "--target")
+    each_name = _for_each(len(tables), names, "--name")
+    run = generated(
+        [read_source(*source) for source in zip(tables, each_target, each_name, strict=True)],
+        n_jobs=resolve_n_jobs(n_jobs),
+        run_dir=run_dir or out.with_name(f"{out.name}.run"),
+        progress=Progress(quiet=quiet),
+        **options,
+    )
+    n_runs = run.n_records(options["n_configs"])
+    if n_runs == 0:
+        raise NothingTrainedError("No configuration could be trained: there are no learning curves to write.")
+    save(out, run.records(options["n_configs"]))
+    click.echo(f"{out}: {n_runs} of {options['n_configs'] * len(tables)} configurations have learning curves")
 
 
 @main.command()

@@ -36,7 +36,11 @@ TUNER_MAY_IMPORT = tuple(
     f"{CORE}.{name}" for name in ("errors", "types", "metrics", "history", "search.base", "execution.base", "stopping")
 )
 TUNER_DEFAULT = f"{CORE}.execution.workers:SerialExecutor"
-TORCH_AT_IMPORT = tuple(f"{CORE}.{name}" for name in ("networks", "training", "pipeline.components", "pipeline.neural"))
+TORCH_AT_IMPORT = (
+    *(f"{CORE}.{name}" for name in ("networks", "training", "pipeline.components", "pipeline.neural")),
+    *(f"lcbench.generation.{name}" for name in ("batches", "evaluation", "tables", "trainings")),
+    *(f"benchmarks.throughput_{name}" for name in ("generation", "training")),
+)
 
 
 @dataclass(frozen=True)

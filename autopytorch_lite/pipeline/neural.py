@@ -102,6 +102,33 @@ class _Fitted:
     precision: str = "float32"
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A training that has not begun.
+
+    Attributes:
+        trainer: with the untrained network.
+        preprocessor: fitted on the training rows.
+        targets: scale of regression targets; None for classes.
+    """
+
+    trainer: Trainer
+    preprocessor: TabularPreprocessor
+    targets: TargetScale | None
+
+    def tensor_rows(self, rows: Rows) -> TensorRows:
+        """Rows as the network reads them."""
+        return _tensor_rows(rows, self.preprocessor.transform(rows.table), self.targets)
+
+    def training_rows(self, train: Rows) -> TensorRows:
+        """The very rows of the fit, as the network learns from them; see `TabularPreprocessor.training`."""
+        return _tensor_rows(train, self.preprocessor.training(train.table, train.y), self.targets)
+
+    def predictions(self, outputs: Tensor) -> Tensor:
+        """What `Learner.predict` returns for rows with these outputs of the network."""
+        return _predictions(outputs, self.targets)
+
+
 class NeuralLearner(Learner):
     """A network trained on preprocessed rows.
 
@@ -121,19 +148,37 @@ class NeuralLearner(Learner):
         """See `Learner.fit`; what preprocessing learned is read back from the checkpoint, not fitted again."""
         check_budget(budget, settings)
         with _limited_threads(settings.n_threads):
-            preprocessor = self._fit_preprocessor(train, settings.seed, resume_from)
-            targets = None if self.dataset_info.task.is_classification else TargetScale.of(train.y)
-            train_rows = _tensor_rows(train, preprocessor.training(train.table, train.y), targets)
-            val_rows = _tensor_rows(val, preprocessor.transform(val.table), targets)
-            score = _Score(settings.metric, targets)
-            trainer = self._new_trainer(self._new_network(preprocessor, settings.seed), train.y, score, settings)
+            if resume_from is None:
+                preprocessor = self.fit_preprocessor(train, settings.seed)
+            else:
+                preprocessor = self._new_preprocessor().load(resume_from / PREPROCESSOR_FILE)
+            prepared = self.prepare(train, settings, preprocessor)
+            train_rows, val_rows = prepared.training_rows(train), prepared.tensor_rows(val)
+            trainer = prepared.trainer
             if resume_from is not None:
                 trainer.load_checkpoint(resume_from)
             record = trainer.fit(train_rows, val_rows, budget, should_stop=settings.should_stop)
         network = trainer.prediction_network()
-        self._fitted = _Fitted(preprocessor, targets, network, settings.seed, trainer.precision)
+        self._fitted = _Fitted(prepared.preprocessor, prepared.targets, network, settings.seed, trainer.precision)
         self._trainer = trainer
         return _outcome(record, network)
+
+    def fit_preprocessor(self, train: Rows, seed: int) -> TabularPreprocessor:
+        """The configuration's preprocessing, fitted on rows; configurations that agree on it can share it."""
+        return self._new_preprocessor().fit(train.table, train.y, seed=seed)
+
+    def prepare(self, train: Rows, settings: FitSettings, preprocessor: TabularPreprocessor) -> Prepared:
+        """The training that `fit` runs, for those who run many together.
+
+        Args:
+            train: rows to learn from.
+            settings: what the trials of a run share.
+            preprocessor: with this configuration's steps, fitted on the same rows.
+        """
+        targets = None if self.dataset_info.task.is_classification else TargetScale.of(train.y)
+        network = self._new_network(preprocessor, settings.seed)
+        trainer = self._new_trainer(network, train.y, _Score(settings.metric, targets), settings)
+        return Prepared(trainer, preprocessor, targets)
 
     def predict(self, table: EncodedTable) -> FloatArray:
         """See `Learner.predict`."""
@@ -155,8 +200,7 @@ class NeuralLearner(Learner):
         """See `Learner.load_model`; the network lies on the CPU."""
         facts = read_json(folder / FACTS_FILE)
         targets = None if facts["targets"] is None else TargetScale.from_json(facts["targets"])
-        preprocessor = TabularPreprocessor(self._steps.preprocessing, self.dataset_info.cardinalities)
-        preprocessor.load(folder / PREPROCESSOR_FILE)
+        preprocessor = self._new_preprocessor().load(folder / PREPROCESSOR_FILE)
         network = self._new_network(preprocessor, facts["seed"])
         network.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS_FILE))
         self._fitted = _Fitted(preprocessor, targets, network.eval(), facts["seed"])
@@ -174,12 +218,8 @@ class NeuralLearner(Learner):
             raise not_fitted(self)
         return self._fitted
 
-    def _fit_preprocessor(self, train: Rows, seed: int, resume_from: Path | None) -> TabularPreprocessor:
-        """Fitted on the training rows, or read back from a checkpoint."""
-        preprocessor = TabularPreprocessor(self._steps.preprocessing, self.dataset_info.cardinalities)
-        if resume_from is not None:
-            return preprocessor.load(resume_from / PREPROCESSOR_FILE)
-        return preprocessor.fit(train.table, train.y, seed=seed)
+    def _new_preprocessor(self) -> TabularPreprocessor:
+        return TabularPreprocessor(self._steps.preprocessing, self.dataset_info.cardinalities)
 
     def _new_network(self, preprocessor: TabularPreprocessor, seed: int) -> TabularNetwork:
         """The untrained network; the same seed gives the same weights."""

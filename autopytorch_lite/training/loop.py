@@ -97,6 +97,10 @@ class Trainer:
         seed: non-negative; all randomness of training. The starting weights are the caller's.
         device: "cpu", "cuda", "cuda:1", or "auto".
         precision: "float32", "bfloat16", or "auto".
+
+    Attributes:
+        optimizer: of torch, made by the plan.
+        schedule: sets the optimiser's learning rate.
     """
 
     def __init__(
@@ -119,8 +123,8 @@ class Trainer:
         self._predict = predict
         self._loss = plan.loss.to(self.device) if isinstance(plan.loss, nn.Module) else plan.loss
         self._weights = [weight for weight in network.parameters() if weight.requires_grad]
-        self._optimizer = plan.optimizer(self._weights)
-        self._schedule = plan.schedule(self._optimizer, plan.max_epochs)
+        self.optimizer = plan.optimizer(self._weights)
+        self.schedule = plan.schedule(self.optimizer, plan.max_epochs)
         self._curves: dict[str, list[float]] = {name: [] for name in CURVES}
         self._best_weights: dict[str, Tensor] | None = None
 
@@ -170,6 +174,13 @@ class Trainer:
             self._run_epoch(train, scored_train, val)
         return self.record
 
+    def end_epoch(self, **values: float) -> None:
+        """An epoch was trained, by `fit` or in a stack: append a value to every one of `CURVES`, step the schedule."""
+        for name in CURVES:
+            self._curves[name].append(values[name])
+        self.schedule.step(values["val_score"])
+        self._keep_if_best()
+
     def predict_outputs(self, dense: Tensor, codes: Tensor) -> Tensor:
         """Outputs of the prediction network in evaluation mode, float32 (n, n_outputs), on the CPU."""
         return evaluation_outputs(self.prediction_network(), dense, codes, self.precision).cpu()
@@ -186,8 +197,8 @@ class Trainer:
         TrainingState(
             network=self.network.state_dict(),
             best=self._best_weights,
-            optimizer=self._optimizer.state_dict(),
-            schedule=self._schedule.state_dict(),
+            optimizer=self.optimizer.state_dict(),
+            schedule=self.schedule.state_dict(),
             curves=self._curves,
         ).save(folder)
 
@@ -200,21 +211,21 @@ class Trainer:
         state = TrainingState.load(folder)
         try:
             self.network.load_state_dict(state.network)
-            self._optimizer.load_state_dict(state.optimizer)
+            self.optimizer.load_state_dict(state.optimizer)
         except (RuntimeError, ValueError) as error:
             raise HistoryError(f"Checkpoint {folder} does not fit this network and optimiser: {error}") from error
-        self._schedule.load_state_dict(state.schedule)
+        self.schedule.load_state_dict(state.schedule)
         self._curves = state.curves
         self._best_weights = state.best
 
     def _run_epoch(self, train: TensorRows, scored_train: TensorRows, val: TensorRows) -> None:
         started_s = time.perf_counter()
-        learning_rate = self._optimizer.param_groups[0]["lr"]
+        learning_rate = self.optimizer.param_groups[0]["lr"]
         self._train_epoch(train)
         train_loss, train_score = self._evaluate(scored_train)
         val_loss, val_score = self._evaluate(val)
         seconds = time.perf_counter() - started_s
-        self._append(
+        self.end_epoch(
             val_score=val_score,
             val_loss=val_loss,
             train_score=train_score,
@@ -222,8 +233,6 @@ class Trainer:
             learning_rate=learning_rate,
             seconds=seconds,
         )
-        self._schedule.step(val_score)
-        self._keep_if_best()
 
     def _train_epoch(self, train: TensorRows) -> None:
         """One pass over the rows in random order."""
@@ -252,7 +261,7 @@ class Trainer:
         loss.backward()
         if self.plan.gradient_clip is not None:
             nn.utils.clip_grad_norm_(self._weights, self.plan.gradient_clip)
-        self._optimizer.step()
+        self.optimizer.step()
         return loss.detach()
 
     def _evaluate(self, rows: TensorRows) -> tuple[float, float]:
@@ -276,10 +285,6 @@ class Trainer:
             raise DivergedError(
                 f"The {what} must stay finite; not so in epoch {epoch}. A lower learning rate may help."
             )
-
-    def _append(self, **values: float) -> None:
-        for name, value in values.items():
-            self._curves[name].append(value)
 
     def _best_epoch(self) -> int:
         stopping = self.plan.early_stopping
