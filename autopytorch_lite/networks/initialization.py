@@ -1,11 +1,12 @@
-"""Starting weights of a network."""
+"""Starting weights of a network: drawn, or set from training rows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from autopytorch_lite.errors import UnknownNameError
 from autopytorch_lite.networks.heads import LinearHead
@@ -39,6 +40,42 @@ def initialize(network: nn.Module, *, method: str = "default", bias: str = "yes"
         if method == "sparse":
             _sparsify(layer)
         _SET_BIAS[bias](layer)
+
+
+@runtime_checkable
+class StartsFromRows(Protocol):
+    """A module whose start depends on the rows that it will see: scales, bends, bins."""
+
+    def start_from(self, x: Tensor, /) -> None:
+        """Set the start from the input that the training rows give it; may draw from torch's global generator."""
+        ...
+
+
+def starts_from_rows(network: nn.Module) -> bool:
+    """Whether any module of the network does."""
+    return any(isinstance(module, StartsFromRows) for module in network.modules())
+
+
+def start_from_rows(network: nn.Module, dense: Tensor, codes: Tensor) -> None:
+    """Let every module that starts from rows do so, from the first to the last, in one pass in evaluation mode.
+
+    Args:
+        network: called with `dense` and `codes`; in training mode afterwards.
+        dense: float32 (n, d), training rows.
+        codes: int64 (n, q).
+    """
+    modules = [module for module in network.modules() if isinstance(module, StartsFromRows)]
+    hooks = [module.register_forward_pre_hook(_start) for module in modules]
+    with torch.no_grad():
+        network.eval()(dense, codes)
+    network.train()
+    for hook in hooks:
+        hook.remove()
+
+
+def _start(module: nn.Module, inputs: tuple[Tensor]) -> None:
+    assert isinstance(module, StartsFromRows)
+    module.start_from(inputs[0])
 
 
 def _sparsify(layer: nn.Linear) -> None:

@@ -16,6 +16,8 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "sigmoid": nn.Sigmoid,
     "gelu": nn.GELU,
     "silu": nn.SiLU,
+    "selu": nn.SELU,
+    "mish": nn.Mish,
 }
 ACTIVATIONS = tuple(_ACTIVATIONS)
 """Names of all activations."""
@@ -41,7 +43,7 @@ class Dropout(nn.Dropout):
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape -> the same shape."""
-        if not self.training or self.p >= 1 or x.is_cuda:
+        if not 0 < self.p < 1 or not self.training or x.is_cuda:
             return super().forward(x)
         n_dropped = round(self.p * 2**16)
         bits = torch.empty(math.ceil(x.numel() / 4), dtype=torch.int64).random_(-(2**63), None)

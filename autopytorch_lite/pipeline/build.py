@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from autopytorch_lite.errors import HistoryError, SpaceError
-from autopytorch_lite.pipeline.components.backbones import BACKBONES
+from autopytorch_lite.pipeline.components.backbones import SHAPED_BACKBONES
 from autopytorch_lite.pipeline.components.batch_technique import BATCH_TECHNIQUES
 from autopytorch_lite.pipeline.components.batching import BATCHING
 from autopytorch_lite.pipeline.components.catboost import CATBOOST
@@ -16,7 +16,9 @@ from autopytorch_lite.pipeline.components.embedding import EMBEDDING
 from autopytorch_lite.pipeline.components.encoding import ENCODING
 from autopytorch_lite.pipeline.components.feature_preprocessing import PREPROCESSING
 from autopytorch_lite.pipeline.components.forests import FORESTS
+from autopytorch_lite.pipeline.components.ft_transformer import FT_TRANSFORMER
 from autopytorch_lite.pipeline.components.gradient_boosting import GRADIENT_BOOSTING
+from autopytorch_lite.pipeline.components.gradient_clipping import GRADIENT_CLIPPING
 from autopytorch_lite.pipeline.components.imputation import IMPUTATION
 from autopytorch_lite.pipeline.components.initialization import INITIALIZATION
 from autopytorch_lite.pipeline.components.lightgbm import LIGHTGBM
@@ -25,9 +27,12 @@ from autopytorch_lite.pipeline.components.losses import LOSSES
 from autopytorch_lite.pipeline.components.nearest_neighbors import NEAREST_NEIGHBORS
 from autopytorch_lite.pipeline.components.numeric_embedding import NUMERIC_EMBEDDING
 from autopytorch_lite.pipeline.components.optimizers import OPTIMIZERS
+from autopytorch_lite.pipeline.components.realmlp import REALMLP
 from autopytorch_lite.pipeline.components.scaling import SCALING
 from autopytorch_lite.pipeline.components.schedules import SCHEDULES
 from autopytorch_lite.pipeline.components.support_vectors import SUPPORT_VECTORS
+from autopytorch_lite.pipeline.components.tabm import TABM
+from autopytorch_lite.pipeline.components.weight_averaging import WEIGHT_AVERAGING
 from autopytorch_lite.pipeline.components.xgboost import XGBOOST
 from autopytorch_lite.pipeline.graph import (
     Choice,
@@ -71,10 +76,13 @@ def default_graph() -> Choice:
             Choice("preprocessing", PREPROCESSING),
             Choice("embedding", EMBEDDING, requires={"preprocessing": ("none",)}),
             Choice("numeric_embedding", NUMERIC_EMBEDDING, requires={"preprocessing": ("none", "power_transformer")}),
-            Choice("backbone", BACKBONES),
+            Choice("backbone", (*SHAPED_BACKBONES, REALMLP, TABM, FT_TRANSFORMER)),
             Choice("initialization", INITIALIZATION),
             Choice("optimizer", OPTIMIZERS, default="adam"),
             Choice("lr_schedule", SCHEDULES),
+            # With the optimiser that the published spaces lack, so that they stay as published:
+            Choice("gradient_clipping", GRADIENT_CLIPPING, requires={"optimizer": ("adamw",)}),
+            Choice("weight_averaging", WEIGHT_AVERAGING, requires={"optimizer": ("adamw",)}),
             Choice("loss", LOSSES),
             Choice("batch_technique", BATCH_TECHNIQUES),
             Choice("early_stopping", EARLY_STOPPING),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,20 @@ from torch import Tensor
 
 from autopytorch_lite.data.schema import EncodedTable
 from autopytorch_lite.metrics import Metric
-from autopytorch_lite.networks.embeddings import EntityEmbedding, PeriodicEmbedding
-from autopytorch_lite.networks.heads import LinearHead
+from autopytorch_lite.networks.embeddings import EntityEmbedding
+from autopytorch_lite.networks.initialization import start_from_rows, starts_from_rows
 from autopytorch_lite.networks.seeding import seeded_rng
 from autopytorch_lite.networks.tabular import TabularNetwork
-from autopytorch_lite.pipeline.components.backbones import BackboneFactory, d_out
+from autopytorch_lite.pipeline.components.backbones import BackboneFactory, new_backbone, new_head
 from autopytorch_lite.pipeline.components.embedding import EmbeddedColumns
 from autopytorch_lite.pipeline.components.initialization import Initialization
 from autopytorch_lite.pipeline.components.losses import LossFactory
-from autopytorch_lite.pipeline.components.numeric_embedding import PeriodicColumns
+from autopytorch_lite.pipeline.components.numeric_embedding import NumericEmbeddingFactory
 from autopytorch_lite.pipeline.learner import FitOutcome, FitSettings, Learner, Rows, check_budget, not_fitted
 from autopytorch_lite.pipeline.preprocessor import PreprocessingSteps, TabularPreprocessor
 from autopytorch_lite.pipeline.serialize import read_json, write_json
 from autopytorch_lite.pipeline.target_scale import TargetScale
-from autopytorch_lite.training.evaluation import class_probabilities, evaluation_outputs
+from autopytorch_lite.training.evaluation import class_probabilities, evaluation_outputs, target_values
 from autopytorch_lite.training.loop import Trainer, TrainingPlan, TrainingRecord
 from autopytorch_lite.training.optimizers import OptimizerFactory
 from autopytorch_lite.training.regularization import BatchTechnique
@@ -41,6 +41,9 @@ PREPROCESSOR_FILE = "preprocessor.skops"
 FACTS_FILE = "network.json"
 WEIGHTS_FILE = "network.safetensors"
 
+MAX_START_ROWS = 10_000
+"""Training rows that a network sees before its training, to set scales and bins."""
+
 
 @dataclass(frozen=True)
 class NeuralSteps:
@@ -48,7 +51,7 @@ class NeuralSteps:
 
     batch_size: int
     preprocessing: PreprocessingSteps
-    numeric_embedding: PeriodicColumns | None
+    numeric_embedding: NumericEmbeddingFactory | None
     backbone: BackboneFactory
     initialization: Initialization
     optimizer: OptimizerFactory
@@ -56,6 +59,8 @@ class NeuralSteps:
     loss: LossFactory
     batch_technique: BatchTechnique
     early_stopping: EarlyStopping | None
+    gradient_clip: float | None
+    average_half_life: float | None
 
 
 def assemble_neural(parts: dict[str, Any]) -> NeuralLearner:
@@ -79,6 +84,8 @@ def assemble_neural(parts: dict[str, Any]) -> NeuralLearner:
             loss=parts["loss"],
             batch_technique=parts["batch_technique"],
             early_stopping=parts["early_stopping"],
+            gradient_clip=parts.get("gradient_clipping"),
+            average_half_life=parts.get("weight_averaging"),
         )
     )
 
@@ -177,6 +184,7 @@ class NeuralLearner(Learner):
         """
         targets = None if self.dataset_info.task.is_classification else TargetScale.of(train.y)
         network = self._new_network(preprocessor, settings.seed)
+        _start(network, train, preprocessor, settings.seed)
         trainer = self._new_trainer(network, train.y, _Score(settings.metric, targets), settings)
         return Prepared(trainer, preprocessor, targets)
 
@@ -223,19 +231,16 @@ class NeuralLearner(Learner):
 
     def _new_network(self, preprocessor: TabularPreprocessor, seed: int) -> TabularNetwork:
         """The untrained network; the same seed gives the same weights."""
-        embedded, numeric, info = self._steps.preprocessing.embedded, self._steps.numeric_embedding, self.dataset_info
+        embedded, info = self._steps.preprocessing.embedded, self.dataset_info
         with seeded_rng(seed, 0):
             cardinalities = [info.cardinalities[column] for column in embedded.columns]
             embedding = EntityEmbedding(cardinalities, embedded.dims) if embedded.columns else None
-            n_inputs = preprocessor.n_dense + sum(embedded.dims) + (numeric.n_columns * numeric.dim if numeric else 0)
-            backbone = self._steps.backbone(n_inputs)
-            network = TabularNetwork(
-                embedding,
-                backbone,
-                LinearHead(d_out(backbone), info.n_outputs),
-                numeric_embedding=PeriodicEmbedding(**asdict(numeric)) if numeric else None,
-                n_numeric=numeric.n_columns if numeric else 0,
-            )
+            numeric = None if self._steps.numeric_embedding is None else self._steps.numeric_embedding()
+            dense = preprocessor.widths
+            widths = dense if numeric is None else numeric.widths + dense[numeric.n_columns :]
+            backbone = new_backbone(self._steps.backbone, widths + embedded.dims)
+            head = new_head(backbone, info.n_outputs)
+            network = TabularNetwork(embedding, backbone, head, numeric)
             self._steps.initialization(network)
         return network
 
@@ -249,6 +254,8 @@ class NeuralLearner(Learner):
             batch_size=steps.batch_size,
             early_stopping=steps.early_stopping,
             max_epochs=settings.max_budget,
+            gradient_clip=steps.gradient_clip,
+            average_half_life=steps.average_half_life,
         )
         return Trainer(
             network,
@@ -273,6 +280,16 @@ class _Score:
         return self.metric.loss(original, predictions, weights)
 
 
+def _start(network: TabularNetwork, train: Rows, preprocessor: TabularPreprocessor, seed: int) -> None:
+    """Let the network set scales and bins from a sample of the training rows, if it has any."""
+    if not starts_from_rows(network):
+        return
+    with seeded_rng(seed, 0, 1):
+        some = torch.randperm(len(train))[:MAX_START_ROWS].numpy()
+        dense, codes = preprocessor.training(train.table, train.y)
+        start_from_rows(network, torch.from_numpy(dense[some]), torch.from_numpy(codes[some]))
+
+
 def _tensor_rows(rows: Rows, inputs: tuple[FloatArray, IntArray], targets: TargetScale | None) -> TensorRows:
     dense, codes = inputs
     y = rows.y if targets is None else targets.standardize(rows.y)
@@ -283,7 +300,7 @@ def _predictions(outputs: Tensor, targets: TargetScale | None) -> Tensor:
     """Class probabilities, or targets in original units, float64 on the CPU."""
     if targets is None:
         return class_probabilities(outputs.cpu())
-    return torch.from_numpy(targets.predictions(outputs.cpu().numpy()))
+    return torch.from_numpy(targets.predictions(target_values(outputs.cpu()).numpy()))
 
 
 def _outcome(record: TrainingRecord, network: TabularNetwork) -> FitOutcome:

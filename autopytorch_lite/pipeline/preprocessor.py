@@ -14,7 +14,7 @@ import numpy as np
 from autopytorch_lite.data.schema import EncodedTable
 from autopytorch_lite.errors import DivergedError
 from autopytorch_lite.pipeline.components.embedding import EmbeddedColumns
-from autopytorch_lite.pipeline.components.encoding import Encoding, missing_as_level
+from autopytorch_lite.pipeline.components.encoding import Encoding, encoded_widths, missing_as_level
 from autopytorch_lite.pipeline.components.feature_preprocessing import FeatureStep
 from autopytorch_lite.pipeline.serialize import dump_objects, load_objects
 from autopytorch_lite.types import Array, FloatArray, IntArray
@@ -64,6 +64,8 @@ class TabularPreprocessor:
 
     Attributes:
         n_dense: columns of the dense table; known once fitted or restored.
+        widths: the columns of the dense table that each feature has, in order; they sum to `n_dense`. What a
+            transformation of the whole table makes has one each.
     """
 
     n_dense: int
@@ -115,6 +117,12 @@ class TabularPreprocessor:
                 dense[rows] = self._dense(table.numeric[rows], table.categorical[rows], known)
         codes = table.categorical[:, list(self._steps.embedded.columns)]
         return dense, np.ascontiguousarray(codes, dtype=np.int64)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """See the class."""
+        of_codes = () if self._features is not None or self._scales_codes else encoded_widths(self._encoder)
+        return (1,) * (self.n_dense - sum(of_codes)) + of_codes
 
     def save(self, path: Path) -> None:
         """Write the fitted parts."""

@@ -33,6 +33,7 @@ class TrainingState:
         optimizer: the optimiser's `state_dict`.
         schedule: the schedule's `state_dict`; plain data.
         curves: one number per epoch and curve.
+        average: averaged weights and buffers, or None if there is no average.
     """
 
     network: Tensors
@@ -40,11 +41,17 @@ class TrainingState:
     optimizer: dict[str, Any]
     schedule: dict[str, Any]
     curves: dict[str, list[float]]
+    average: Tensors | None = None
 
     def save(self, folder: Path) -> None:
         """Write the two files into `folder`, which is made if absent; the JSON comes last."""
         optimizer_tensors, optimizer_values = _split_optimizer(self.optimizer)
-        groups = {"network": self.network, "best": self.best or {}, "optimizer": optimizer_tensors}
+        groups = {
+            "network": self.network,
+            "best": self.best or {},
+            "average": self.average or {},
+            "optimizer": optimizer_tensors,
+        }
         tensors = {f"{group}/{name}": tensor for group, named in groups.items() for name, tensor in named.items()}
         values = {
             "format": FORMAT,
@@ -78,6 +85,7 @@ class TrainingState:
             optimizer=_join_optimizer(_with_prefix(tensors, "optimizer"), values["optimizer"]),
             schedule=values["schedule"],
             curves=values["curves"],
+            average=_with_prefix(tensors, "average") or None,
         )
 
 

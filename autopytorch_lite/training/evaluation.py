@@ -8,17 +8,21 @@ from torch import Tensor
 from autopytorch_lite.networks.tabular import TabularNetwork
 from autopytorch_lite.training.device import computing_in
 
-ROWS_PER_CHUNK = 2048
-"""Rows evaluated at once: large enough to be fast, small enough to stay in the cache."""
+VECTORS_PER_CHUNK = 2048
+"""Vectors evaluated at once, usually one a row: large enough to be fast, small enough to stay in the cache."""
 
 
 @torch.inference_mode()
 def evaluation_outputs(network: TabularNetwork, dense: Tensor, codes: Tensor, precision: str = "float32") -> Tensor:
-    """Outputs in evaluation mode, float32 (n, n_outputs), on the device of the network; its mode is restored."""
+    """Outputs in evaluation mode, on the device of the network; its mode is restored.
+
+    Float32 (n, n_outputs), or (n, k, n_outputs) of an ensemble.
+    """
     was_training = network.training
     device = next(network.parameters()).device
     network.eval()
-    chunks = zip(dense.split(ROWS_PER_CHUNK), codes.split(ROWS_PER_CHUNK), strict=True)
+    n_rows = max(1, VECTORS_PER_CHUNK // network.vectors_per_row)
+    chunks = zip(dense.split(n_rows), codes.split(n_rows), strict=True)
     with computing_in(precision, device):
         outputs = [network(rows.to(device), row_codes.to(device)).float() for rows, row_codes in chunks]
     network.train(was_training)
@@ -26,10 +30,20 @@ def evaluation_outputs(network: TabularNetwork, dense: Tensor, codes: Tensor, pr
 
 
 def class_probabilities(outputs: Tensor) -> Tensor:
-    """Logits (n, n_classes) -> float64 probabilities of the same shape; rows sum to 1 within rounding."""
-    return outputs.double().softmax(dim=1)
+    """Logits (n, n_classes) -> float64 probabilities of the same shape; rows sum to 1 within rounding.
+
+    Of an ensemble's logits, (n, k, n_classes), the mean of its members' probabilities.
+    """
+    return _mean_of_members(outputs.double().softmax(dim=-1))
 
 
 def target_values(outputs: Tensor) -> Tensor:
-    """Regression outputs (n, n_targets) as float64, in the units the network was trained on."""
-    return outputs.double()
+    """Regression outputs (n, n_targets) as float64, in the units the network was trained on.
+
+    Of an ensemble's outputs, (n, k, n_targets), the mean of its members'.
+    """
+    return _mean_of_members(outputs.double())
+
+
+def _mean_of_members(predictions: Tensor) -> Tensor:
+    return predictions.mean(dim=1) if predictions.ndim == 3 else predictions

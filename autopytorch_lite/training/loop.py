@@ -15,13 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from autopytorch_lite.errors import DivergedError, HistoryError
+from autopytorch_lite.networks.annealing import set_progress
 from autopytorch_lite.networks.seeding import seeded_rng
 from autopytorch_lite.networks.tabular import TabularNetwork
+from autopytorch_lite.training.averaging import WeightAverage
 from autopytorch_lite.training.checkpoint import TrainingState
 from autopytorch_lite.training.device import computing_in, resolve_device, resolve_precision
 from autopytorch_lite.training.evaluation import evaluation_outputs
 from autopytorch_lite.training.losses import RowLoss
-from autopytorch_lite.training.optimizers import OptimizerFactory
+from autopytorch_lite.training.optimizers import OptimizerFactory, optimizer_of
 from autopytorch_lite.training.regularization import BatchTechnique, Standard, weighted_losses
 from autopytorch_lite.training.rows import TensorRows
 from autopytorch_lite.training.schedules import ScheduleFactory, constant
@@ -50,6 +52,8 @@ class TrainingPlan:
         early_stopping: when to stop, or None to train all epochs and predict with the last one's weights.
         max_epochs: the most epochs this training may ever be granted, for which the schedule is laid out.
         gradient_clip: largest Euclidean norm of the whole gradient, or None.
+        average_half_life: epochs after which a step counts half in the average of the weights that is scored and that
+            predicts; None for the weights themselves.
     """
 
     optimizer: OptimizerFactory
@@ -60,6 +64,7 @@ class TrainingPlan:
     early_stopping: EarlyStopping | None = None
     max_epochs: int = 50
     gradient_clip: float | None = None
+    average_half_life: float | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,8 @@ class TrainingRecord:
     Attributes:
         curves: one number per epoch, from epoch 1: "val_score", "val_loss", "train_score", "train_loss", all in
             evaluation mode
-            after the epoch; "learning_rate" of the first parameter group during the epoch; "seconds" of the epoch.
+            after the epoch; "learning_rate" of the first parameter group at the epoch's beginning; "seconds" of the
+            epoch.
         n_epochs: epochs trained.
         stopped_early: whether early stopping ended the training.
         best_epoch: the epoch with the lowest validation score, counted from 1; with early stopping, the one whose
@@ -123,10 +129,12 @@ class Trainer:
         self._predict = predict
         self._loss = plan.loss.to(self.device) if isinstance(plan.loss, nn.Module) else plan.loss
         self._weights = [weight for weight in network.parameters() if weight.requires_grad]
-        self.optimizer = plan.optimizer(self._weights)
+        self.optimizer = optimizer_of(network, plan.optimizer)
         self.schedule = plan.schedule(self.optimizer, plan.max_epochs)
         self._curves: dict[str, list[float]] = {name: [] for name in CURVES}
         self._best_weights: dict[str, Tensor] | None = None
+        half_life = plan.average_half_life
+        self._average = None if half_life is None else WeightAverage(self.network, half_life)
 
     @property
     def n_epochs(self) -> int:
@@ -182,12 +190,12 @@ class Trainer:
         self._keep_if_best()
 
     def predict_outputs(self, dense: Tensor, codes: Tensor) -> Tensor:
-        """Outputs of the prediction network in evaluation mode, float32 (n, n_outputs), on the CPU."""
+        """Outputs of the prediction network in evaluation mode on the CPU; see `evaluation.evaluation_outputs`."""
         return evaluation_outputs(self.prediction_network(), dense, codes, self.precision).cpu()
 
     def prediction_network(self) -> TabularNetwork:
-        """A copy of the network in evaluation mode: with early stopping the best epoch's weights, else the last's."""
-        network = copy.deepcopy(self.network)
+        """A copy of the scored network in evaluation mode, with early stopping at its best epoch, else at the last."""
+        network = copy.deepcopy(self._scored_network)
         if self._best_weights is not None:
             network.load_state_dict(self._best_weights)
         return network.eval()
@@ -200,6 +208,7 @@ class Trainer:
             optimizer=self.optimizer.state_dict(),
             schedule=self.schedule.state_dict(),
             curves=self._curves,
+            average=None if self._average is None else self._average.state_dict(),
         ).save(folder)
 
     def load_checkpoint(self, folder: Path) -> None:
@@ -212,6 +221,8 @@ class Trainer:
         try:
             self.network.load_state_dict(state.network)
             self.optimizer.load_state_dict(state.optimizer)
+            if self._average is not None:
+                self._average.load_state_dict(state.average or {})
         except (RuntimeError, ValueError) as error:
             raise HistoryError(f"Checkpoint {folder} does not fit this network and optimiser: {error}") from error
         self.schedule.load_state_dict(state.schedule)
@@ -239,10 +250,16 @@ class Trainer:
         epoch = self.n_epochs + 1
         rng = np.random.default_rng([self.seed, epoch])
         total = torch.zeros((), device=self.device)
+        batches = self._batches(len(train), rng)
         self.network.train()
+        set_progress(self.network, self.n_epochs / self.plan.max_epochs)
         with seeded_rng(self.seed, epoch, device=self.device):
-            for index in self._batches(len(train), rng):
+            for position, index in enumerate(batches):
+                self.schedule.begin_step(position / len(batches))
                 total += self._train_step(train.take(index), rng)
+                if self._average is not None:
+                    n_steps = self.n_epochs * len(batches) + position + 1
+                    self._average.update(self.network, n_steps, len(batches))
         self._require_finite("loss of training batches", math.isfinite(total.item()))
         self._require_finite("weights", all(bool(weight.isfinite().all()) for weight in self.network.parameters()))
 
@@ -266,12 +283,17 @@ class Trainer:
 
     def _evaluate(self, rows: TensorRows) -> tuple[float, float]:
         """Loss and score of rows in evaluation mode; a score is only asked for finite outputs."""
-        outputs = evaluation_outputs(self.network, rows.dense, rows.codes, self.precision)
+        outputs = evaluation_outputs(self._scored_network, rows.dense, rows.codes, self.precision)
         loss = weighted_losses(outputs, rows.targets, rows.weights, self._loss).double().mean().item()
         self._require_finite("loss in evaluation", math.isfinite(loss))
         weights = [] if rows.weights is None else [rows.weights]
         arrays = [tensor.cpu().numpy() for tensor in (self._predict(outputs), rows.targets, *weights)]
         return loss, float(self._score(*arrays))
+
+    @property
+    def _scored_network(self) -> TabularNetwork:
+        """What is evaluated after each epoch, and predicts at the end."""
+        return self.network if self._average is None else self._average.network
 
     def _scored_train_rows(self, n_rows: int) -> Tensor:
         n_scored = min(n_rows, MAX_SCORED_TRAIN_ROWS, max(MIN_SCORED_TRAIN_ROWS, n_rows // 10))
@@ -292,4 +314,4 @@ class Trainer:
 
     def _keep_if_best(self) -> None:
         if self.plan.early_stopping is not None and self._best_epoch() == self.n_epochs:
-            self._best_weights = {name: value.clone() for name, value in self.network.state_dict().items()}
+            self._best_weights = {name: value.clone() for name, value in self._scored_network.state_dict().items()}

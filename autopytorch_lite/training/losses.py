@@ -17,9 +17,29 @@ RowLoss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """(outputs (n, n_outputs), targets (n,) or (n, n_outputs)) -> losses (n,)."""
 
 
+def row_losses(outputs: Tensor, targets: Tensor, row_loss: RowLoss) -> Tensor:
+    """Losses (n,) of outputs (n, n_outputs); of an ensemble's outputs, (n, k, n_outputs), the mean over its members.
+
+    The mean of the losses and not the loss of the mean: each member learns as if it were alone, which keeps them
+    different (Gorishniy, Kotelnikov, Babenko, 2024, TabM, section 3.2).
+    """
+    if outputs.ndim == 2:
+        return row_loss(outputs, targets)
+    n, k, _ = outputs.shape
+    return row_loss(outputs.flatten(0, 1), targets.repeat_interleave(k, dim=0)).view(n, k).mean(dim=1)
+
+
 def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
     """Negative log-likelihood of each row's class in nats; two logits for two classes."""
     return F.cross_entropy(outputs, targets, reduction="none")
+
+
+def smoothed_cross_entropy(smoothing: float) -> RowLoss:
+    """Cross entropy with targets that give a share `smoothing`, in [0, 1), to all classes alike.
+
+    Source: Szegedy et al., 2016, Rethinking the Inception architecture, section 7 (label smoothing).
+    """
+    return partial(F.cross_entropy, reduction="none", label_smoothing=smoothing)
 
 
 def class_weights(class_counts: Sequence[int]) -> list[float]:

@@ -8,14 +8,31 @@ continues exactly from a checkpoint.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
 
-from torch.nn import Parameter
+from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
+from torch.optim.optimizer import ParamsT
 
-OptimizerFactory: TypeAlias = Callable[[Iterable[Parameter]], Optimizer]
+from autopytorch_lite.networks.paces import weights_by_pace
+
+OptimizerFactory: TypeAlias = Callable[[ParamsT], Optimizer]
+
+
+def optimizer_of(network: nn.Module, factory: OptimizerFactory) -> Optimizer:
+    """The optimiser of a network's trainable weights.
+
+    One group of parameters for each pace that the network asks for (see `networks.paces`), the normal one first, with
+    learning rate and weight decay multiplied accordingly.
+    """
+    by_pace = weights_by_pace(network)
+    optimizer = factory([{"params": weights} for weights in by_pace.values()])
+    for pace, group in zip(by_pace, optimizer.param_groups, strict=True):
+        group["lr"] *= pace.learning_rate
+        group["weight_decay"] *= pace.weight_decay
+    return optimizer
 
 
 def sgd(learning_rate: float, weight_decay: float = 0.0, momentum: float = 0.9) -> OptimizerFactory:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from autopytorch_lite.networks.tabular import TabularNetwork
-from autopytorch_lite.training.losses import RowLoss
+from autopytorch_lite.training.losses import RowLoss, row_losses
 from autopytorch_lite.training.rows import TensorRows
 
 
@@ -68,5 +68,5 @@ class Mixup:
 
 def weighted_losses(outputs: Tensor, targets: Tensor, weights: Tensor | None, row_loss: RowLoss) -> Tensor:
     """The loss of each row times its weight, in float32 whatever the precision of `outputs`."""
-    losses = row_loss(outputs.float(), targets)
+    losses = row_losses(outputs.float(), targets, row_loss)
     return losses if weights is None else losses * weights

@@ -1,4 +1,4 @@
-"""Learning-rate schedules, stepped once per epoch.
+"""Learning-rate schedules, stepped once per epoch; `cosine_log` changes the rate within epochs, too.
 
 All but `plateau` and `adaptive` are pure functions of the number of finished epochs, laid out for the largest number of
 epochs a configuration may be granted: a short training is a prefix of a long one, so it can be continued exactly. They
@@ -18,9 +18,15 @@ from typing import Any, Protocol, TypeAlias
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from autopytorch_lite.networks.annealing import flat_cosine
+
 
 class Schedule(Protocol):
-    """Sets the learning rate of an optimiser after each epoch."""
+    """Sets the learning rate of an optimiser, group by group."""
+
+    def begin_step(self, share: float, /) -> None:
+        """A step begins after this share of the epoch's steps, in [0, 1)."""
+        ...
 
     def step(self, val_score: float, /) -> None:
         """An epoch ended with this validation score, lower is better."""
@@ -40,7 +46,14 @@ Rate: TypeAlias = Callable[[int, float], float]
 """(finished epochs, base rate) -> learning rate."""
 
 
-class EpochSchedule:
+class _ConstantWithinEpochs:
+    """What the schedules share that change once per epoch."""
+
+    def begin_step(self, share: float, /) -> None:
+        """Nothing changes."""
+
+
+class EpochSchedule(_ConstantWithinEpochs):
     """The rate as a pure function of the epoch."""
 
     def __init__(self, optimizer: Optimizer, rate: Rate):
@@ -67,7 +80,53 @@ class EpochSchedule:
             group["lr"] = self._rate(epoch, base)
 
 
-class AdaptiveSchedule:
+class StepSchedule:
+    """Rate and weight decay as pure functions of the share of the whole training that is done.
+
+    Args:
+        optimizer: its groups' rates and decays at this moment are the base.
+        max_epochs: the whole training.
+        rate_share: progress in [0, 1] -> share of the base rate.
+        decay_share: the same for the weight decay.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        max_epochs: int,
+        rate_share: Callable[[float], float],
+        decay_share: Callable[[float], float],
+    ):
+        self._optimizer = optimizer
+        self._max_epochs = max_epochs
+        self._shares = {"lr": rate_share, "weight_decay": decay_share}
+        self._bases = [{name: group[name] for name in self._shares} for group in optimizer.param_groups]
+        self._epoch = 0
+        self.begin_step(0.0)
+
+    def begin_step(self, share: float, /) -> None:
+        """Set rate and decay for a step."""
+        progress = (self._epoch + share) / self._max_epochs
+        now = {name: share_at(progress) for name, share_at in self._shares.items()}
+        for group, base in zip(self._optimizer.param_groups, self._bases, strict=True):
+            group.update({name: base[name] * now[name] for name in now})
+
+    def step(self, val_score: float, /) -> None:
+        """Go to the next epoch."""
+        self._epoch += 1
+        self.begin_step(0.0)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The number of finished epochs."""
+        return {"epoch": self._epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
+        """Go to a stored epoch."""
+        self._epoch = state_dict["epoch"]
+        self.begin_step(0.0)
+
+
+class AdaptiveSchedule(_ConstantWithinEpochs):
     """Cosine annealing that starts a new, longer cycle when the validation score stalls; see `adaptive`."""
 
     def __init__(
@@ -243,6 +302,22 @@ def one_cycle(warmup_share: float = 0.3, initial_divisor: float = 25.0, final_di
     return _by_epoch(rate_for)
 
 
+def cosine_log(n_cycles: int = 4) -> ScheduleFactory:
+    """`n_cycles` waves between 0 and the base rate, each twice as long as the one before; the decay fades at the end.
+
+    With progress t from 0 to 1 the rate is base * (1 - cos(2 pi log2(1 + (2 ** n_cycles - 1) t))) / 2; the weight decay
+    follows `networks.annealing.flat_cosine`. Both change with every step, for the first wave may be shorter than an
+    epoch.
+
+    Source: Holzmueller, Grinsztajn, Steinwart, 2024, Better by default, section 3 ("coslog4" and "flat_cos").
+    """
+
+    def share(progress: float) -> float:
+        return (1 - math.cos(2 * math.pi * math.log2(1 + (2**n_cycles - 1) * progress))) / 2
+
+    return lambda optimizer, max_epochs: StepSchedule(optimizer, max_epochs, share, flat_cosine)
+
+
 def plateau(factor: float = 0.1, patience: int = 5, threshold: float = 1e-4) -> ScheduleFactory:
     """The rate is multiplied by `factor` when the validation score has not improved for more than `patience` epochs.
 
@@ -254,7 +329,7 @@ def plateau(factor: float = 0.1, patience: int = 5, threshold: float = 1e-4) -> 
     return lambda optimizer, max_epochs: _Plateau(optimizer, factor=factor, patience=patience, threshold=threshold)
 
 
-class _Plateau(ReduceLROnPlateau):
+class _Plateau(_ConstantWithinEpochs, ReduceLROnPlateau):
     """Torch's schedule, whose state holds no objects."""
 
     def step(self, val_score: float, /) -> None:  # type: ignore[override]

@@ -84,8 +84,8 @@ def obstacle(trainer: Trainer) -> str | None:
         return "its loss is neither a cross entropy nor the squared error"
     if type(trainer.schedule) is not EpochSchedule:
         return "its learning rate depends on scores"
-    if plan.early_stopping is not None or plan.gradient_clip is not None:
-        return "it stops early or clips gradients"
+    if (plan.early_stopping, plan.gradient_clip, plan.average_half_life) != (None, None, None):
+        return "it stops early, clips gradients or averages weights"
     return None if _is_known(optimizer) else f"its optimiser is {type(optimizer).__name__} with options of its own"
 
 

@@ -49,7 +49,7 @@ def test_the_default_graph_is_as_documented() -> None:
     graph.validate()
     neural = graph.find("neural")
     names = "batching imputation encoding scaling preprocessing embedding numeric_embedding backbone initialization"
-    training = "optimizer lr_schedule loss batch_technique early_stopping"
+    training = "optimizer lr_schedule gradient_clipping weight_averaging loss batch_technique early_stopping"
     assert [child.name for child in neural.children] == [*names.split(), *training.split()]
     embedding = graph.find("embedding")
     assert isinstance(embedding, Choice)

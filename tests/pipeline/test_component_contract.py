@@ -34,12 +34,21 @@ def _applicable(node: str, option: str) -> str:
     )
 
 
+def _required(node: str) -> dict[str, str]:
+    """The choices that make a node active."""
+    choice = GRAPH.find(node)
+    assert isinstance(choice, Choice)
+    return {choice_name(name): accepted[0] for name, accepted in (choice.requires or {}).items()}
+
+
 @pytest.mark.parametrize(("node", "option"), options(GRAPH))
 def test_every_option_trains(node: str, option: str, tmp_path: Path) -> None:
     _skip_if_missing(option)
     table = TABLES[_applicable(node, option)]
     is_choice = isinstance(GRAPH.find(node), Choice)
-    config = config_of(GRAPH, table.info, FEW_ROUNDS | ({choice_name(node): option} if is_choice else {}))
+    asked = {choice_name(node): option, **_required(node)} if is_choice else {}
+    config = config_of(GRAPH, table.info, FEW_ROUNDS | asked)
+    assert not is_choice or config[choice_name(node)] == option
     check_fit(GRAPH, config, table, tmp_path)
 
 

@@ -13,7 +13,7 @@ from autopytorch_lite.pipeline.build import build_learner, default_graph
 from autopytorch_lite.pipeline.components.losses import CrossEntropy, Huber, WeightedCrossEntropy
 from autopytorch_lite.pipeline.learner import Learner
 from autopytorch_lite.types import DatasetInfo, Task
-from tests.contracts.check_component import TABLES, Table, config_of, make_table, settings
+from tests.contracts.check_component import TABLES, Table, check_fit, config_of, make_table, settings
 
 GRAPH = default_graph()
 NOISY = {
@@ -152,6 +152,66 @@ def test_early_stopping_is_told() -> None:
     )
     assert outcome.info["stopped_early"]
     assert outcome.n_epochs == len(outcome.curve) == outcome.info["best_epoch"] + 3 < 40
+
+
+TODAYS = {
+    "realmlp": {
+        "scaling:__choice__": "smooth_clip",
+        "numeric_embedding:__choice__": "pbld",
+        "backbone:__choice__": "realmlp",
+        "optimizer:__choice__": "adamw",
+        "optimizer:adamw:beta2": 0.95,
+        "lr_schedule:__choice__": "cosine_log",
+        "weight_averaging:__choice__": "moving",
+    },
+    "tabm": {
+        "scaling:quantile:split_ties": True,
+        "scaling:__choice__": "quantile",
+        "numeric_embedding:__choice__": "piecewise_linear",
+        "backbone:__choice__": "tabm",
+        "optimizer:__choice__": "adamw",
+        "gradient_clipping:__choice__": "norm",
+        "batch_technique:__choice__": "mixup",
+        "embedding:__choice__": "learned",
+    },
+    "ft_transformer": {"backbone:__choice__": "ft_transformer", "numeric_embedding:__choice__": "periodic"},
+}
+"""Networks with what belongs to them; all but the last draw from training rows before they start."""
+
+
+def of_categories_only(table: Table) -> Table:
+    train, val = (
+        replace(rows, table=replace(rows.table, numeric=rows.table.numeric[:, :0])) for rows in (table.train, table.val)
+    )
+    return Table(replace(table.info, n_numeric=0), train, val)
+
+
+KINDS = {
+    "numbers_only": TABLES["binary"],
+    "categories_only": of_categories_only(TABLES["multiclass"]),
+    "two_targets": TABLES["regression"],
+    "weighted": TABLES["weighted"],
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", TODAYS)
+def test_todays_networks_train_on_every_kind_of_table(name: str, kind: str, tmp_path: Path) -> None:
+    table = KINDS[kind]
+    check_fit(GRAPH, config_of(GRAPH, table.info, {"learner:__choice__": "neural"} | TODAYS[name]), table, tmp_path)
+
+
+@pytest.mark.parametrize("name", TODAYS)
+def test_todays_networks_learn_in_both_precisions(name: str) -> None:
+    """Half precision may change the loss a little, not the result."""
+    table = make_table(Task.BINARY, 2, (4,), n_rows=300)
+    losses = []
+    for precision in ("float32", "bfloat16"):
+        learner = learner_of(table, TODAYS[name] | {"batching:minibatch:batch_size": 32})
+        of_run = replace(settings(table.info, max_budget=10), precision=precision)
+        losses.append(learner.fit(table.train, table.val, budget=10, settings=of_run).curve[-1])
+    assert max(losses) < 0.45  # guessing costs 0.69
+    assert losses[0] == pytest.approx(losses[1], abs=0.05)
 
 
 @pytest.mark.gpu

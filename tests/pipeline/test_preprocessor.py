@@ -19,7 +19,7 @@ from autopytorch_lite.pipeline.components.feature_preprocessing import (
     TruncatedSVDStep,
 )
 from autopytorch_lite.pipeline.components.imputation import MeanImputation, MedianImputation, MostFrequentImputation
-from autopytorch_lite.pipeline.components.scaling import MinMax, Standardize
+from autopytorch_lite.pipeline.components.scaling import CLIP, MinMax, Quantile, SmoothClipping, Standardize
 from autopytorch_lite.pipeline.preprocessor import OUTPUT_BOUND, SCALED_BOUND, PreprocessingSteps, TabularPreprocessor
 from autopytorch_lite.types import DatasetInfo, FloatArray, Task
 
@@ -73,6 +73,41 @@ def test_one_hot_has_a_level_for_missing_and_none_for_the_unseen() -> None:
     preprocessor = fitted(codes([0, 1, -1, 0]), cardinalities=(3,))
     dense, _ = preprocessor.transform(codes([0, 1, 2, -1]))
     assert dense.tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 0], [0, 0, 1]]
+
+
+def test_widths_say_which_columns_a_feature_has() -> None:
+    """Levels beyond the limit share a column, and features made of all columns have one each."""
+    many = codes([*range(MAX_LEVELS + 50)] * 2, [0, 1] * (MAX_LEVELS + 50))
+    table = EncodedTable(np.zeros((len(many), 2)), many.categorical)
+    preprocessor = fitted(table, cardinalities=(MAX_LEVELS + 50, 2))
+    assert preprocessor.widths == (1, 1, MAX_LEVELS, 2)
+    assert sum(preprocessor.widths) == preprocessor.n_dense
+    ordinal = fitted(table, (MAX_LEVELS + 50, 2), encoding=OrdinalEncoding().build({}, info_of()))
+    assert ordinal.widths == (1, 1, 1, 1)
+    svd = TruncatedSVDStep().build({"target_dim": 10}, info_of())
+    assert fitted(table, (MAX_LEVELS + 50, 2), features=svd).widths == (1,) * 10
+
+
+def test_smooth_clipping_puts_quartiles_near_one_half_and_bends_outliers() -> None:
+    column = [*np.linspace(-1, 1, 101).tolist(), 1e6]
+    preprocessor = fitted(
+        numbers(column, [0.0] * 101 + [5.0], [2.0] * 102), scaler=SmoothClipping().build({}, info_of())
+    )
+    dense, _ = preprocessor.transform(numbers([0.01, 0.51, 1e9], [0.0, 5.0, -5.0], [2.0, 3.0, 1.0]))
+    np.testing.assert_allclose(dense[:2, 0], [0.0, 0.5], atol=0.02)
+    assert 2.99 < dense[2, 0] <= CLIP
+    np.testing.assert_allclose(dense[:, 1], [0, 2 / np.sqrt(1 + 4 / 9), -2 / np.sqrt(1 + 4 / 9)], rtol=1e-6)
+    assert dense[:, 2].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(("split_ties", "lowest"), [(False, -5.2), (True, -0.67)])
+def test_quantiles_of_a_column_of_many_zeros(split_ties: bool, lowest: float) -> None:
+    """Half of the rows are zero: the edge of the normal distribution, or the middle of their share, its quartile."""
+    rng = np.random.default_rng(0)
+    table = numbers([0.0] * 200 + rng.uniform(1, 2, 200).tolist())
+    scaler = Quantile().build({"split_ties": split_ties}, replace(info_of(), n_rows=400))
+    dense, _ = fitted(table, scaler=scaler).transform(numbers([0.0]))
+    assert dense[0, 0] == pytest.approx(lowest, abs=0.1)
 
 
 def test_one_hot_is_not_scaled_but_ordinal_codes_are() -> None:

@@ -8,6 +8,9 @@ import torch
 from safetensors.torch import load_file
 
 from autopytorch_lite.errors import HistoryError
+from autopytorch_lite.networks.realmlp import RealMLP
+from autopytorch_lite.networks.seeding import seeded_rng
+from autopytorch_lite.networks.tabular import TabularNetwork
 from autopytorch_lite.training import optimizers, schedules
 from autopytorch_lite.training.checkpoint import TENSORS_FILE, VALUES_FILE
 from autopytorch_lite.training.regularization import Mixup, Standard
@@ -31,6 +34,7 @@ SCHEDULES = {
     "step": schedules.step(step_size=4),
     "cosine_with_warmup": schedules.cosine_with_warmup(),
     "one_cycle": schedules.one_cycle(),
+    "cosine_log": schedules.cosine_log(),
     "plateau": schedules.plateau(patience=0, factor=0.5, threshold=0.1),
     "adaptive": schedules.adaptive(T_max=4, patience=1, threshold=0.2),
 }
@@ -90,6 +94,39 @@ def test_continuing_equals_not_stopping(
     assert torch.equal(
         whole.predict_outputs(table[1].dense, table[1].codes), second.predict_outputs(table[1].dense, table[1].codes)
     )
+
+
+def test_average_clipping_and_fading_dropout_are_continued(table, make_trainer, tmp_path):
+    def new():
+        with seeded_rng(7):
+            backbone = RealMLP(4, n_layers=2, width=8, activation="mish", dropout=0.3)
+            net = TabularNetwork(None, backbone, backbone.new_head(3))
+        return make_trainer(
+            net,
+            optimizer=OPTIMIZERS["adamw"],
+            schedule=SCHEDULES["cosine_log"],
+            early_stopping=EarlyStopping(patience=30),
+            average_half_life=1.5,
+            gradient_clip=0.1,
+        )
+
+    whole, first, second = new(), new(), new()
+    whole.fit(*table, 15)
+    first.fit(*table, 5)
+    first.save_checkpoint(tmp_path)
+    second.load_checkpoint(tmp_path)
+    second.fit(*table, 15)
+    assert_same_training(whole, second)
+    rows = table[1].dense, table[1].codes
+    assert torch.equal(whole.predict_outputs(*rows), second.predict_outputs(*rows))
+
+
+def test_a_checkpoint_without_an_average_does_not_fit_a_plan_with_one(table, make_trainer, tmp_path):
+    trainer = make_trainer()
+    trainer.fit(*table, 1)
+    trainer.save_checkpoint(tmp_path)
+    with pytest.raises(HistoryError, match="does not fit"):
+        make_trainer(average_half_life=1.0).load_checkpoint(tmp_path)
 
 
 def test_continuing_in_the_same_process_is_exact_too(table, make_trainer):

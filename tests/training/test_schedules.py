@@ -16,6 +16,7 @@ FACTORIES = {
     "step": schedules.step(),
     "cosine_with_warmup": schedules.cosine_with_warmup(),
     "one_cycle": schedules.one_cycle(),
+    "cosine_log": schedules.cosine_log(),
     "plateau": schedules.plateau(patience=1),
     "adaptive": schedules.adaptive(T_max=4, patience=1),
 }
@@ -89,6 +90,31 @@ def test_one_cycle_peaks_at_the_base_rate():
     assert result[0] == pytest.approx(1 / 25)
     assert result[3] == 1.0 == max(result)
     assert result[10] == pytest.approx(1 / 25 / 1e4)
+
+
+def test_cosine_log_has_waves_that_double_and_moves_with_every_step():
+    optimizer = optimizer_at(2.0)
+    schedule = schedules.cosine_log(n_cycles=2)(optimizer, 3)  # waves of one and two epochs
+    result = []
+    for _ in range(3):
+        for share in (0.0, 0.5):
+            schedule.begin_step(share)
+            result.append(optimizer.param_groups[0]["lr"])
+        schedule.step(1.0)
+    peak_share = (1 - math.cos(2 * math.pi * math.log2(1.5))) / 2
+    assert result[:3] == pytest.approx([0, 2 * peak_share, 0], abs=1e-9)
+    assert result[3] == pytest.approx(1 - math.cos(2 * math.pi * math.log2(2.5)))
+    assert max(result[2:]) > 1.8
+
+
+def test_cosine_log_lets_the_decay_fade_and_leaves_its_base():
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=1.0, weight_decay=0.2)
+    schedule = schedules.cosine_log()(optimizer, 4)
+    decays = []
+    for _ in range(4):
+        decays.append(optimizer.param_groups[0]["weight_decay"])
+        schedule.step(1.0)
+    assert decays == pytest.approx([0.2, 0.2, 0.2, 0.1])
 
 
 def test_plateau_reacts_to_the_score():

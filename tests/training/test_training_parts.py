@@ -8,7 +8,12 @@ import torch.nn.functional as F
 from autopytorch_lite.errors import UnknownNameError
 from autopytorch_lite.training import losses, optimizers
 from autopytorch_lite.training.device import available_devices, resolve_device, resolve_precision
-from autopytorch_lite.training.evaluation import ROWS_PER_CHUNK, class_probabilities, evaluation_outputs, target_values
+from autopytorch_lite.training.evaluation import (
+    VECTORS_PER_CHUNK,
+    class_probabilities,
+    evaluation_outputs,
+    target_values,
+)
 from autopytorch_lite.training.regularization import Mixup, Standard
 from autopytorch_lite.training.rows import TensorRows
 from autopytorch_lite.training.stopping import EarlyStopping, best_epoch
@@ -38,6 +43,28 @@ def test_weighted_cross_entropy_agrees_with_torch_on_all_rows():
 def test_weighted_cross_entropy_gives_classes_equal_influence():
     weighted = losses.ClassWeightedCrossEntropy([1, 2])(torch.zeros(3, 2), CODES)
     assert weighted[0].item() == pytest.approx((weighted[1] + weighted[2]).item())
+
+
+def test_smoothing_blends_the_label_with_all_classes():
+    plain, smoothed = losses.cross_entropy(OUTPUTS, CODES), losses.smoothed_cross_entropy(0.2)(OUTPUTS, CODES)
+    uniform = -torch.log_softmax(OUTPUTS, dim=1).mean(dim=1)
+    torch.testing.assert_close(smoothed, 0.8 * plain + 0.2 * uniform)
+
+
+@pytest.mark.parametrize(
+    ("row_loss", "targets"),
+    [
+        (losses.cross_entropy, CODES),
+        (losses.ClassWeightedCrossEntropy([1, 2]), CODES),
+        (losses.squared_error, torch.arange(6.0).view(3, 2)),
+        (losses.huber(0.5), torch.arange(6.0).view(3, 2)),
+    ],
+)
+def test_the_loss_of_an_ensemble_is_the_mean_of_its_members(row_loss, targets):
+    members = torch.stack([OUTPUTS, 2 * OUTPUTS, OUTPUTS - 1], dim=1)
+    expected = sum(row_loss(members[:, k], targets) for k in range(3)) / 3
+    torch.testing.assert_close(losses.row_losses(members, targets, row_loss), expected)
+    torch.testing.assert_close(losses.row_losses(OUTPUTS, targets, row_loss), row_loss(OUTPUTS, targets))
 
 
 @pytest.mark.parametrize("targets", [torch.zeros(3, 2), torch.zeros(6)])
@@ -152,7 +179,7 @@ def test_mixup_takes_the_partners_weights(table, network):
 
 def test_evaluation_in_chunks_equals_one_pass_and_keeps_the_mode(network):
     net = network(max_dropout=0.5).train()
-    n = 2 * ROWS_PER_CHUNK + 1
+    n = 2 * VECTORS_PER_CHUNK + 1
     dense, codes = torch.randn(n, 4), torch.randint(-1, 5, (n, 2))
     outputs = evaluation_outputs(net, dense, codes)
     assert net.training
@@ -164,6 +191,13 @@ def test_predictions_of_classes_and_values():
     assert probabilities.dtype == torch.float64
     torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(3, dtype=torch.float64))
     assert target_values(OUTPUTS).tolist() == OUTPUTS.tolist()
+
+
+def test_an_ensemble_predicts_the_mean_of_probabilities_and_of_values():
+    members = torch.stack([OUTPUTS, 3 * OUTPUTS], dim=1)
+    expected = (OUTPUTS.double().softmax(dim=1) + (3 * OUTPUTS.double()).softmax(dim=1)) / 2
+    torch.testing.assert_close(class_probabilities(members), expected)
+    torch.testing.assert_close(target_values(members), 2 * OUTPUTS.double())
 
 
 def test_devices_and_precisions_by_name():

@@ -8,23 +8,53 @@ that is called once the width of the input is known. The module maps float32 (n,
 counts the preprocessed columns and the embedded ones, `info.n_outputs` tells how many outputs will be read from the
 features. The factory is called while torch's generator is seeded, so it may draw weights. It must make the same module
 each time for the same `d_in`: a saved network is made again by it and then given the saved weights.
+
+A backbone that treats features apart is told where they are: `build` returns `Featurewise(f)` and f is called with
+the number of units of each feature. One that needs another output layer than a linear one has a method
+`new_head(n_outputs)`. Features of shape (n, k, d_out) are those of an ensemble of k networks: with outputs (n, k,
+n_outputs) each member has a loss of its own, and the mean of their predictions counts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
 from torch import nn
 
 from autopytorch_lite.networks.backbones import ShapedMLP, ShapedResNet
+from autopytorch_lite.networks.heads import LinearHead
 from autopytorch_lite.networks.layers import ACTIVATIONS
 from autopytorch_lite.networks.shapes import SHAPES
 from autopytorch_lite.pipeline.graph import Categorical, Component, Float, Hyperparameter, Int
 from autopytorch_lite.types import ConfigValue, DatasetInfo
 
-BackboneFactory: TypeAlias = Callable[[int], nn.Module]
+
+@dataclass(frozen=True)
+class Featurewise:
+    """A factory that is called with the features' widths instead of their sum.
+
+    Attributes:
+        make: units that each feature has in the input, in order -> backbone.
+    """
+
+    make: Callable[[Sequence[int]], nn.Module]
+
+
+BackboneFactory: TypeAlias = Callable[[int], nn.Module] | Featurewise
+
+
+def new_backbone(factory: BackboneFactory, widths: Sequence[int]) -> nn.Module:
+    """The backbone for an input in which each feature has so many units."""
+    return factory.make(widths) if isinstance(factory, Featurewise) else factory(sum(widths))
+
+
+def new_head(backbone: nn.Module, n_outputs: int) -> nn.Module:
+    """The output layer: the backbone's own kind, or a linear one."""
+    own: Callable[[int], nn.Module] | None = getattr(backbone, "new_head", None)
+    return LinearHead(d_out(backbone), n_outputs) if own is None else own(n_outputs)
 
 
 def d_out(backbone: nn.Module) -> int:
@@ -90,4 +120,4 @@ class ShapedResNetBackbone(Component):
         return partial(ShapedResNet, **_arguments(values, info))
 
 
-BACKBONES = (ShapedMLPBackbone(), ShapedResNetBackbone())
+SHAPED_BACKBONES = (ShapedMLPBackbone(), ShapedResNetBackbone())

@@ -53,6 +53,17 @@ class Encoding:
     learns_targets: bool = False
 
 
+def encoded_widths(encoder: Any) -> tuple[int, ...]:
+    """Columns that a fitted one-hot encoder makes of each column: its levels, the infrequent ones as one.
+
+    Empty for other encoders, whose columns belong to nobody in particular.
+    """
+    if not isinstance(encoder, OneHotEncoder):
+        return ()
+    n_merged = [0 if levels is None else len(levels) - 1 for levels in encoder.infrequent_categories_]
+    return tuple(len(levels) - n for levels, n in zip(encoder.categories_, n_merged, strict=True))
+
+
 class _ForCategories(Component):
     """What the encodings share: they are absent where there is nothing to encode."""
 

@@ -55,6 +55,20 @@ class WeightedCrossEntropy(_ForClasses):
         return lambda targets: ClassWeightedCrossEntropy(np.bincount(targets, minlength=info.n_outputs).tolist())
 
 
+class SmoothedCrossEntropy(_ForClasses):
+    """Negative log-likelihood of labels of which a small share goes to all classes alike."""
+
+    name = "cross_entropy_smoothed"
+
+    def hyperparameters(self, info: DatasetInfo) -> Sequence[Hyperparameter]:
+        """The share."""
+        return (Float("smoothing", 0.0, 0.3, default=0.1),)
+
+    def build(self, values: Mapping[str, ConfigValue], info: DatasetInfo) -> LossFactory:
+        """The same loss whatever the targets."""
+        return lambda targets: losses.smoothed_cross_entropy(float(values["smoothing"]))
+
+
 class SquaredError(_ForValues):
     """Squared error, averaged over targets."""
 
@@ -79,4 +93,4 @@ class Huber(_ForValues):
         return lambda targets: losses.huber(float(values["delta"]))
 
 
-LOSSES = (CrossEntropy(), WeightedCrossEntropy(), SquaredError(), Huber())
+LOSSES = (CrossEntropy(), WeightedCrossEntropy(), SmoothedCrossEntropy(), SquaredError(), Huber())

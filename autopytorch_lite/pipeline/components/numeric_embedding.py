@@ -1,13 +1,20 @@
 """How the network reads numeric columns: as they are, or as learned vectors.
 
-`build` returns `PeriodicColumns`, or None.
+`build` returns a `NumericEmbeddingFactory`, or None.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar, TypeAlias
 
+from autopytorch_lite.networks.embeddings import (
+    NumericEmbedding,
+    PBLDEmbedding,
+    PeriodicEmbedding,
+    PiecewiseLinearEmbedding,
+)
 from autopytorch_lite.pipeline.graph import Component, Float, Hyperparameter, Int, Nothing
 from autopytorch_lite.types import ConfigValue, DatasetInfo
 
@@ -15,14 +22,8 @@ MAX_WIDTH = 1_000
 """Units that the vectors of all columns may have together; with many columns each gets a shorter one."""
 
 
-@dataclass(frozen=True)
-class PeriodicColumns:
-    """Sizes of a `networks.embeddings.PeriodicEmbedding`."""
-
-    n_columns: int
-    n_frequencies: int
-    dim: int
-    frequency_scale: float
+NumericEmbeddingFactory: TypeAlias = Callable[[], NumericEmbedding]
+"""Makes the module, drawing from torch's global generator."""
 
 
 class NoNumericEmbedding(Nothing):
@@ -33,27 +34,67 @@ class NoNumericEmbedding(Nothing):
         return info.n_numeric > 0
 
 
-class PeriodicNumericEmbedding(Component):
-    """Sines and cosines of learned frequencies, then a linear layer and ReLU for each column."""
+class _Vectors(Component):
+    """A vector of length `dim` for each cell.
 
-    name = "periodic"
+    Attributes:
+        make: (n_columns, hyperparameters) -> module, one of `networks.embeddings`.
+        own: the hyperparameters, `dim` among them.
+    """
+
+    make: ClassVar[Callable[..., NumericEmbedding]]
+    own: ClassVar[tuple[Hyperparameter, ...]]
 
     def applies(self, info: DatasetInfo) -> bool:
         """Only where there is a numeric column, and no more than get a vector within `MAX_WIDTH`."""
         return 0 < info.n_numeric <= MAX_WIDTH
 
     def hyperparameters(self, info: DatasetInfo) -> Sequence[Hyperparameter]:
-        """Number and first spread of the frequencies, length of the vectors."""
-        return (
-            Int("n_frequencies", 4, 96, log=True, default=16),
-            Int("dim", 1, 64, log=True, default=8),
-            Float("frequency_scale", 0.01, 10.0, log=True, default=0.5),
-        )
+        """Sizes, and how the embedding starts."""
+        return self.own
 
-    def build(self, values: Mapping[str, ConfigValue], info: DatasetInfo) -> PeriodicColumns:
-        """Sizes; `dim` is cut so that all vectors together stay within `MAX_WIDTH`."""
+    def build(self, values: Mapping[str, ConfigValue], info: DatasetInfo) -> NumericEmbeddingFactory:
+        """A function that makes the module; `dim` is cut so that all vectors together stay within `MAX_WIDTH`."""
         dim = min(int(values["dim"]), MAX_WIDTH // info.n_numeric)
-        return PeriodicColumns(info.n_numeric, int(values["n_frequencies"]), dim, float(values["frequency_scale"]))
+        arguments: dict[str, Any] = {**values, "dim": dim}
+        return partial(self.make, info.n_numeric, **arguments)
 
 
-NUMERIC_EMBEDDING = (NoNumericEmbedding(), PeriodicNumericEmbedding())
+class PeriodicNumericEmbedding(_Vectors):
+    """Sines and cosines of learned frequencies, then a linear layer and ReLU for each column."""
+
+    name = "periodic"
+    make = PeriodicEmbedding
+    own = (
+        Int("n_frequencies", 4, 96, log=True, default=16),
+        Int("dim", 1, 64, log=True, default=8),
+        Float("frequency_scale", 0.01, 10.0, log=True, default=0.5),
+    )
+
+
+class PBLDNumericEmbedding(_Vectors):
+    """Cosines of learned frequencies and phases, then a linear layer for each column, learned slowly."""
+
+    name = "pbld"
+    make = PBLDEmbedding
+    own = (
+        Int("n_frequencies", 4, 96, log=True, default=16),
+        Int("dim", 1, 64, log=True, default=3),
+        Float("frequency_scale", 0.01, 10.0, log=True, default=0.1),
+    )
+
+
+class PiecewiseLinearNumericEmbedding(_Vectors):
+    """A vector that is a linear function of the number within each of a column's bins between quantiles."""
+
+    name = "piecewise_linear"
+    make = PiecewiseLinearEmbedding
+    own = (Int("n_bins", 4, 128, log=True, default=48), Int("dim", 1, 64, log=True, default=8))
+
+
+NUMERIC_EMBEDDING = (
+    NoNumericEmbedding(),
+    PeriodicNumericEmbedding(),
+    PBLDNumericEmbedding(),
+    PiecewiseLinearNumericEmbedding(),
+)

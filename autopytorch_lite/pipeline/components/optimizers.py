@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from autopytorch_lite.pipeline.graph import Component, Float, Hyperparameter
+from autopytorch_lite.pipeline.graph import Categorical, Component, Float, Hyperparameter
 from autopytorch_lite.training import optimizers
 from autopytorch_lite.training.optimizers import OptimizerFactory
 from autopytorch_lite.types import ConfigValue, DatasetInfo
@@ -65,6 +65,7 @@ class AdamW(_Optimizer):
     name = "adamw"
     make = staticmethod(optimizers.adamw)
     weight_decay = 1e-2
+    others = (Categorical("beta2", (0.95, 0.99, 0.999), default=0.999),)
 
 
 class RMSprop(_Optimizer):

@@ -1,4 +1,4 @@
-"""How the learning rate changes from epoch to epoch.
+"""How the learning rate changes during training.
 
 `build` returns a `ScheduleFactory`: a function (optimiser, max_epochs) -> `training.schedules.Schedule`.
 """
@@ -139,6 +139,14 @@ class OneCycle(_Schedule):
     own = (Float("warmup_share", 0.05, 0.5, default=0.3),)
 
 
+class CosineLog(_Schedule):
+    """Waves between zero and the learning rate, each twice as long as the one before, step by step."""
+
+    name = "cosine_log"
+    make = staticmethod(schedules.cosine_log)
+    own = (Int("n_cycles", 1, 6, default=4),)
+
+
 class NoSchedule(_Schedule):
     """The learning rate stays."""
 
@@ -157,5 +165,6 @@ SCHEDULES = (
     AlternatingCosine(),
     CosineWithWarmup(),
     OneCycle(),
+    CosineLog(),
     NoSchedule(),
 )
