@@ -21,6 +21,7 @@ from autopytorch_lite.pipeline.components.encoding import (
 )
 from autopytorch_lite.pipeline.components.imputation import MedianImputation
 from autopytorch_lite.pipeline.components.scaling import Quantile, Standardize
+from autopytorch_lite.pipeline.graph import Component
 from autopytorch_lite.pipeline.hyperparameters import Categorical, Hyperparameter
 from autopytorch_lite.pipeline.learner import Rows
 from autopytorch_lite.pipeline.preprocessor import PreprocessingSteps, TabularPreprocessor
@@ -35,7 +36,10 @@ ENCODING = "encoding"
 VALUE_BOUND = 1e30
 """Numbers beyond are cut: libraries keep float32, and refuse what becomes infinite there."""
 
-_SCALINGS = {component.name: component for component in (Standardize(), Quantile())}
+_SCALINGS: dict[str, tuple[Component, dict[str, ConfigValue]]] = {
+    "standardize": (Standardize(), {}),
+    "quantile": (Quantile(), {"split_ties": False}),
+}
 _ENCODINGS = {component.name: component for component in (OneHotEncoding(), TargetEncoding())}
 
 
@@ -152,10 +156,11 @@ def split_dense(values: Mapping[str, ConfigValue]) -> tuple[dict[str, ConfigValu
 
 def dense_inputs(values: Mapping[str, ConfigValue], info: DatasetInfo) -> DenseInputs:
     """Unfitted inputs, from the values of `dense_hyperparameters`."""
+    scaling, own_values = _SCALINGS[str(values[SCALING])]
     steps = PreprocessingSteps(
         imputer=MedianImputation().build({}, info),
         encoding=_ENCODINGS[str(values[ENCODING])].build({}, info) if info.n_categorical else None,
-        scaler=_SCALINGS[str(values[SCALING])].build({}, info),
+        scaler=scaling.build(own_values, info),
         features=None,
         embedded=EmbeddedColumns(),
     )
