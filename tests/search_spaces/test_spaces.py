@@ -287,4 +287,5 @@ def test_paper_portfolio_is_the_papers():
 def test_default_portfolio_starts_with_one_of_each_learner():
     portfolio = load_portfolio("default")
     assert [config["learner:__choice__"] for config in portfolio[:2]] == ["hist_gradient_boosting", "neural"]
-    assert {config.get("backbone:__choice__") for config in portfolio} == {None, "shaped_mlp", "shaped_resnet"}
+    backbones = {config.get("backbone:__choice__") for config in portfolio}
+    assert backbones == {None, "shaped_mlp", "shaped_resnet", "realmlp", "tabm"}
