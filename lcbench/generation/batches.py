@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -169,6 +170,7 @@ def train_batch(path: Path, number: int, batch: Batch, configs: Sequence[Config]
     members = [table.prepare(*member) for member in zip(batch.config_ids, configs, strict=True)]
     training = _training(batch, [prepared for prepared, _ in members], members[0][1])
     shares = [batch.shares[position] for position in training.order]
+    started_s = time.process_time()
     logs = watched(
         training,
         table.evaluation(),
@@ -176,9 +178,11 @@ def train_batch(path: Path, number: int, batch: Batch, configs: Sequence[Config]
         shares=shares,
         gradients=run.settings.gradients,
     )
+    seconds = time.process_time() - started_s
     records: dict[str, Any] = {}
-    for config_id, config, (prepared, _), log in zip(batch.config_ids, configs, members, logs, strict=True):
-        results = _facts(run, table, prepared.trainer, batch)
+    parts = zip(batch.config_ids, configs, members, logs, batch.shares, strict=True)
+    for config_id, config, (prepared, _), log, share in parts:
+        results = _facts(run, table, prepared.trainer, batch) | {"processor_seconds": share * seconds}
         records[str(config_id)] = run_record(log, results, recorded_config(config, run.settings.space))
     run.add_records(number, batch, records)
 
