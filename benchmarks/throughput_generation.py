@@ -158,9 +158,24 @@ class Clock:
 
 
 def measure(
-    sources: list[SourceTable], n_configs: int, n_epochs: int, n_jobs: int, seed: int
+    sources: list[SourceTable],
+    n_configs: int,
+    n_epochs: int,
+    n_jobs: int,
+    seed: int,
+    earlier: list[dict[str, Any]] | None = None,
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Per configuration the seconds and final accuracies of both, and totals."""
+    """Per configuration the seconds and final accuracies of both, and totals.
+
+    Args:
+        sources: tables.
+        n_configs: on each of them.
+        n_epochs: of each training.
+        n_jobs: processes.
+        seed: of everything random.
+        earlier: rows of an earlier run with the same arguments, whose plain loop is not repeated; its totals are those
+            of the trainings alone.
+    """
     arguments: dict[str, Any] = {"n_configs": n_configs, "n_epochs": n_epochs, "n_jobs": n_jobs, "seed": seed}
     with tempfile.TemporaryDirectory() as folder:
         clock = Clock()
@@ -174,14 +189,19 @@ def measure(
             for config_id in range(n_configs)
         ]
         clock = Clock()
-        rows = list(plain_runs(Path(folder).resolve(), tasks, n_jobs))
-        plain = clock.read()
+        rows = earlier or list(plain_runs(Path(folder).resolve(), tasks, n_jobs))
+        plain = _totals(earlier, n_jobs) if earlier else clock.read()
     for row in rows:
         record = records[row["table"], row["config_id"]]
         row["ours_s"] = record.log["time"][-1]
+        row["ours_cpu_s"] = record.results["processor_seconds"]
         row["ours_val_accuracy"] = record.results["final_val_accuracy"]
         row |= {name: record.results[name] for name in ("stack_size", "bfloat16_layers")}
     return rows, {"plain": plain, "ours": ours, **arguments}
+
+
+def _totals(rows: list[dict[str, Any]], n_jobs: int) -> dict[str, float]:
+    return {"wall_s": sum(row["plain_s"] for row in rows) / n_jobs, "cpu_s": sum(row["plain_cpu_s"] for row in rows)}
 
 
 def summary(rows: list[dict[str, Any]], totals: dict[str, Any]) -> str:
@@ -199,9 +219,9 @@ def summary(rows: list[dict[str, Any]], totals: dict[str, Any]) -> str:
     frame["width up to"] = pd.cut(frame["width"], [-1, *WIDTHS], labels=WIDTHS)
     frame["batch up to"] = pd.cut(frame["batch_size"], [0, *BATCHES], labels=BATCHES)
     for columns in (["table"], ["width up to"], ["table", "width up to", "batch up to"]):
-        found = frame.groupby(columns, observed=True)[["plain_s", "ours_s"]].sum()
+        found = frame.groupby(columns, observed=True)[["plain_cpu_s", "ours_cpu_s"]].sum()
         found["runs"] = frame.groupby(columns, observed=True).size()
-        found["times faster"] = found["plain_s"] / found["ours_s"]
+        found["times less"] = found["plain_cpu_s"] / found["ours_cpu_s"]
         lines += [found.round(1).to_string(), ""]
     return "\n".join([*lines, *(accuracies(name, part) for name, part in frame.groupby("table"))])
 
@@ -226,13 +246,21 @@ def accuracies(name: Any, frame: pd.DataFrame) -> str:
 @click.option("--epochs", default=50, show_default=True, type=click.IntRange(min=1))
 @click.option("--jobs", default=2, show_default=True, type=click.IntRange(min=1))
 @click.option("--seed", default=0, show_default=True)
+@click.option(
+    "--earlier",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="runs.jsonl of an earlier run with the same options: its plain loop is not repeated.",
+)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for runs.jsonl and summary.txt.")
-def main(folder: Path, tables: str, configs: int, epochs: int, jobs: int, seed: int, out: Path | None) -> None:
+def main(
+    folder: Path, tables: str, configs: int, epochs: int, jobs: int, seed: int, earlier: Path | None, out: Path | None
+) -> None:
     """Time `lcbench generate` and a plain loop on tables of DATA_FOLDER, and compare their final accuracies."""
     try:
         chosen = choose(read_manifest(folder), tables.split(","))
         sources = [SourceTable(table.name, *table.read()) for table in chosen]
-        rows, totals = measure(sources, configs, epochs, jobs, seed)
+        known = [json.loads(line) for line in earlier.read_text().splitlines()] if earlier else None
+        rows, totals = measure(sources, configs, epochs, jobs, seed, known)
     except AutoPyTorchLiteError as error:
         raise click.ClickException(str(error)) from error
     text = summary(rows, totals)

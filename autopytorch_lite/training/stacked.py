@@ -323,10 +323,10 @@ def _first(columns: Sequence[Tensor | None], n: int) -> list[Tensor | None]:
 
 
 def _blocks(parameters: Sequence[_Parameters]) -> Iterator[tuple[Tensor, ...]]:
-    """The same columns of all, in pieces of about `UPDATE_FLOATS` numbers on a CPU and whole on a GPU."""
+    """The same columns of all, in pieces of about `UPDATE_FLOATS` numbers; whole on a GPU, and of a lone network."""
     for tensors in zip(*(named.tensors for named in parameters), strict=True):
         n, size = tensors[0].shape
-        width = max(1, UPDATE_FLOATS // n) if tensors[0].device.type == "cpu" else size
+        width = max(1, UPDATE_FLOATS // n) if tensors[0].device.type == "cpu" and n > 1 else size
         yield from zip(*(tensor.split(width, dim=1) for tensor in tensors), strict=True)
 
 

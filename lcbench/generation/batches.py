@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -15,7 +16,14 @@ from autopytorch_lite.errors import DivergedError, SpaceError
 from autopytorch_lite.pipeline.neural import Prepared
 from autopytorch_lite.training.calibration import faster_precision
 from autopytorch_lite.training.loop import Trainer
-from autopytorch_lite.training.stack_plan import CPU_COSTS, GPU_COSTS, TrainingSize, seconds_per_epoch, stack_groups
+from autopytorch_lite.training.stack_plan import (
+    CPU_COSTS,
+    GPU_COSTS,
+    MAX_NETWORKS,
+    TrainingSize,
+    seconds_per_epoch,
+    stack_groups,
+)
 from autopytorch_lite.training.stackable import Perceptron, obstacle, stack_key
 from autopytorch_lite.types import Config
 from lcbench.generation.configurations import random_configurations, recorded_config
@@ -27,6 +35,8 @@ from lcbench.generation.trainings import LoneTraining, StackTraining, Training
 
 MAX_STACK_SECONDS = 20.0
 """Longest estimated time of a stack of several networks: what a kill can cost a process."""
+_MAX_OUTPUTS = 2**25
+"""Numbers that all networks of a stack may give for all rows: 128 MB, and as much again while they are scored."""
 _EVALUATED_ROWS = 512
 """Rows of an evaluation's products, of which precision is chosen."""
 
@@ -97,7 +107,11 @@ class _Planner:
         """All batches, by first configuration."""
         ids, sizes = list(self._sizes), list(self._sizes.values())
         max_seconds = MAX_STACK_SECONDS / self._settings.n_epochs
-        groups = stack_groups(sizes, *self._n_rows, costs=self._costs, max_seconds=max_seconds)
+        n_outputs = self._n_rows[1] * self._table.dataset.info.n_outputs
+        max_networks = max(1, min(MAX_NETWORKS, _MAX_OUTPUTS // n_outputs))
+        groups = stack_groups(
+            sizes, *self._n_rows, costs=self._costs, max_networks=max_networks, max_seconds=max_seconds
+        )
         stacks = [self._stack(sorted(ids[position] for position in group)) for group in groups]
         return sorted([*stacks, *self._others], key=lambda batch: batch.config_ids)
 
@@ -156,6 +170,7 @@ def train_batch(path: Path, number: int, batch: Batch, configs: Sequence[Config]
     members = [table.prepare(*member) for member in zip(batch.config_ids, configs, strict=True)]
     training = _training(batch, [prepared for prepared, _ in members], members[0][1])
     shares = [batch.shares[position] for position in training.order]
+    started_s = time.process_time()
     logs = watched(
         training,
         table.evaluation(),
@@ -163,9 +178,11 @@ def train_batch(path: Path, number: int, batch: Batch, configs: Sequence[Config]
         shares=shares,
         gradients=run.settings.gradients,
     )
+    seconds = time.process_time() - started_s
     records: dict[str, Any] = {}
-    for config_id, config, (prepared, _), log in zip(batch.config_ids, configs, members, logs, strict=True):
-        results = _facts(run, table, prepared.trainer, batch)
+    parts = zip(batch.config_ids, configs, members, logs, batch.shares, strict=True)
+    for config_id, config, (prepared, _), log, share in parts:
+        results = _facts(run, table, prepared.trainer, batch) | {"processor_seconds": share * seconds}
         records[str(config_id)] = run_record(log, results, recorded_config(config, run.settings.space))
     run.add_records(number, batch, records)
 
