@@ -10,7 +10,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from autopytorch_lite.errors import BudgetError, DataError
-from autopytorch_lite.types import Config, FloatArray, IntArray
+from autopytorch_lite.types import Array, Config, FloatArray, IntArray
 from lcbench.benchmark import Benchmark, is_loss
 
 DEFAULT_TAG = "Train/val_accuracy"
@@ -28,7 +28,7 @@ class CurveTable:
         epochs: ascending, one per column; a single one where the tag has one value per run.
         losses: float64, shape (n_runs, n_epochs), lower is better: scores are negated. What is missing or not finite
             has the worst value of its epoch, as a run that diverged.
-        n_missing: how many values that were.
+        is_missing: which values those are, bool, shape (n_runs, n_epochs).
     """
 
     dataset_name: str
@@ -36,7 +36,7 @@ class CurveTable:
     configs: tuple[Config, ...]
     epochs: tuple[int, ...]
     losses: FloatArray
-    n_missing: int
+    is_missing: Array
 
     @property
     def is_loss(self) -> bool:
@@ -55,9 +55,9 @@ class CurveTable:
             BudgetError: the epoch is not recorded.
         """
         if epoch not in self.epochs:
-            recorded = f"{self.epochs[0]} to {self.epochs[-1]}" if len(self.epochs) > 1 else f"only {self.epochs[0]}"
             raise BudgetError(
-                f"Epochs must be among those recorded of {self.tag!r} on {self.dataset_name!r}, {recorded}; got {epoch}."
+                f"Epochs must be between {self.epochs[0]} and {self.epochs[-1]}, which are recorded of {self.tag!r} on "
+                f"{self.dataset_name!r}, got {epoch}."
             )
         return self.losses[:, self.epochs.index(epoch)]
 
@@ -85,8 +85,8 @@ def read_curves(benchmark: Benchmark, dataset_name: str, tag: str) -> CurveTable
         epochs, recorded = (_budget(benchmark, dataset_name, ids[0]),), _single(values, dataset_name, tag)
     losses = recorded if is_loss(tag) else -recorded
     configs = tuple(benchmark.get_config(dataset_name, config_id) for config_id in ids)
-    n_missing = int((~np.isfinite(losses)).sum())
-    return CurveTable(dataset_name, tag, configs, epochs, _filled(losses, epochs, dataset_name, tag), n_missing)
+    is_missing = ~np.isfinite(losses)
+    return CurveTable(dataset_name, tag, configs, epochs, _filled(losses, epochs, dataset_name, tag), is_missing)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,8 +108,13 @@ class Recording:
 
     def part(self, rows: Sequence[int] | IntArray) -> Recording:
         """The runs with these numbers."""
-        configs = tuple(self.table.configs[row] for row in rows)
-        return Recording(replace(self.table, configs=configs, losses=self.table.losses[rows]), self.seconds[rows])
+        table = replace(
+            self.table,
+            configs=tuple(self.table.configs[row] for row in rows),
+            losses=self.table.losses[rows],
+            is_missing=self.table.is_missing[rows],
+        )
+        return Recording(table, self.seconds[rows])
 
 
 def read_recording(benchmark: Benchmark, dataset_name: str, tag: str) -> Recording:

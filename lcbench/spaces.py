@@ -101,7 +101,7 @@ class Features:
     def __init__(self, space: ConfigurationSpace):
         self.codec = VectorCodec(space)
         conditional = set(space.conditional_hyperparameters)
-        self._domains: dict[str, Domain] = {name: domain_of(space[name]) for name in space}
+        self.domains: dict[str, Domain] = {name: domain_of(space[name]) for name in space}
         self._conditional = conditional
         self.is_conditional = np.array([name in conditional for name in self.codec.names])
         self.n_columns = int(np.where(self.codec.n_choices > 0, self.codec.n_choices, 1 + self.is_conditional).sum())
@@ -123,9 +123,7 @@ class Features:
     def expand(self, vectors: FloatArray) -> FloatArray:
         """Rows of vectors of the codec."""
         columns = []
-        for values, n_choices, is_conditional in zip(
-            vectors.T, self.codec.n_choices, self.is_conditional, strict=True
-        ):
+        for values, n_choices, is_conditional in zip(vectors.T, self.codec.n_choices, self.is_conditional, strict=True):
             if n_choices:
                 columns.extend((values == choice).astype(float) for choice in range(n_choices))
                 continue
@@ -135,10 +133,10 @@ class Features:
         return np.column_stack(columns)
 
     def _legal(self, config: Config) -> Config:
-        missing = [name for name in self._domains if name not in config and name not in self._conditional]
+        missing = [name for name in self.domains if name not in config and name not in self._conditional]
         if missing:
             raise SpaceError(f"A configuration must have {missing[0]!r}, got {config!r:.200}.")
-        return {name: _within(domain, config[name]) for name, domain in self._domains.items() if name in config}
+        return {name: _within(domain, config[name]) for name, domain in self.domains.items() if name in config}
 
 
 def _within(domain: Domain, value: ConfigValue) -> ConfigValue:

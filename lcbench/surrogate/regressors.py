@@ -65,7 +65,11 @@ def fit_networks(x: FloatArray, y: FloatArray, seed: int) -> Networks:
     networks = []
     for member in range(N_NETWORKS):
         network = MLPRegressor(
-            hidden_layer_sizes=HIDDEN, activation="tanh", solver="lbfgs", alpha=0.3, max_iter=400,
+            hidden_layer_sizes=HIDDEN,
+            activation="tanh",
+            solver="lbfgs",
+            alpha=0.3,
+            max_iter=400,
             random_state=1000 * seed + member,
         )
         with warnings.catch_warnings():

@@ -221,9 +221,7 @@ class Surrogate:
                 models[item["name"]] = CurveModel.from_arrays(item["family"], below(str(number), arrays))
                 recorded[item["name"]] = Recorded(**item["recorded"])
             space = ConfigurationSpace.from_serialized_dict(header["space"])
-            return cls(
-                header["tag"], header["n_epochs"], space, models, recorded, pd.DataFrame(header["comparison"])
-            )
+            return cls(header["tag"], header["n_epochs"], space, models, recorded, pd.DataFrame(header["comparison"]))
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"The surrogate {path} is damaged: {error!r}.") from error
 

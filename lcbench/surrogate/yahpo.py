@@ -109,7 +109,10 @@ def _description(folder: Path) -> dict[str, Any]:
         missing = next(name for name in FILES if not (folder / name).is_file())
         raise DataError(f"YAHPO's surrogate is a folder with {', '.join(FILES)}; {str(folder)!r} lacks {missing}.")
     try:
-        return {name: json.loads((folder / file).read_text()) for name, file in zip(("space", "encoding"), FILES[1:], strict=True)}
+        return {
+            name: json.loads((folder / file).read_text())
+            for name, file in zip(("space", "encoding"), FILES[1:], strict=True)
+        }
     except ValueError as error:
         raise DataError(f"YAHPO's surrogate in {str(folder)!r} is damaged: {error}") from error
 
