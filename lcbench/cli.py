@@ -202,10 +202,23 @@ def simulate(
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="The folder to write.")
 @click.option("--tag", default="Train/val_accuracy", show_default=True, help="A tag with learning curves.")
 @click.option("--held-out", default=0.2, show_default=True, help="Share of the runs for the report; 0: no report.")
+@click.option(
+    "--families",
+    default="forest,boosting,network,gaussian_process",
+    show_default=True,
+    help="Of regression, to choose from; separated by commas.",
+)
 @click.option("--onnx", is_flag=True, help="Write an ONNX file for each data set too; needs the extra onnx.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
 def surrogate(
-    path: str, datasets: tuple[str, ...], out: Path, tag: str, held_out: float, onnx: bool, seed: int
+    path: str,
+    datasets: tuple[str, ...],
+    out: Path,
+    tag: str,
+    held_out: float,
+    families: str,
+    onnx: bool,
+    seed: int,
 ) -> None:
     """Fit a model that predicts whole learning curves of PATH's runs for other configurations.
 
@@ -217,14 +230,14 @@ def surrogate(
     from lcbench.surrogate import Surrogate, evaluate
     from lcbench.surrogate.onnx_export import export_onnx
 
-    benchmark = Benchmark(path)
+    benchmark, compared = Benchmark(path), families.split(",")
     if held_out:
-        quality = evaluate(benchmark, datasets, tag=tag, share=held_out, seed=seed)
+        quality = evaluate(benchmark, datasets, tag=tag, families=compared, share=held_out, seed=seed)
         click.echo(f"Fitted to {1 - held_out:.0%} of the runs, {tag} of the others:")
         click.echo(quality.to_string(index=False, float_format="%.3f") + "\n")
         with replacing(out / "report.csv") as file:
             file.write(quality.to_csv(index=False).encode())
-    fitted = Surrogate.fit(benchmark, datasets, tag=tag, seed=seed)
+    fitted = Surrogate.fit(benchmark, datasets, tag=tag, families=compared, seed=seed)
     click.echo("Families of regression, five-fold cross-validation over all runs:")
     click.echo(fitted.comparison.to_string(index=False, float_format="%.3f") + "\n")
     click.echo(fitted.save(out))

@@ -122,7 +122,7 @@ class Features:
 
     def expand(self, vectors: FloatArray) -> FloatArray:
         """Rows of vectors of the codec."""
-        columns = []
+        columns: list[FloatArray] = []
         for values, n_choices, is_conditional in zip(vectors.T, self.codec.n_choices, self.is_conditional, strict=True):
             if n_choices:
                 columns.extend((values == choice).astype(float) for choice in range(n_choices))

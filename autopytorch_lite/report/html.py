@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from autopytorch_lite.history.whole_files import replacing
+from autopytorch_lite.report.tables import leaderboard_cells
 from autopytorch_lite.report.theme import Panel
-from autopytorch_lite.report.words import number
 
 
 @dataclass(frozen=True)
@@ -126,10 +126,5 @@ def _section(section: Section) -> Mapping[str, Any]:
 
 
 def _table(table: Table) -> Mapping[str, Any]:
-    frame = table.frame
-    rows = [
-        [number(label), *map(number, row)]
-        for label, row in zip(frame.index, frame.astype(object).to_numpy().tolist(), strict=True)
-    ]
-    headings = [str(frame.index.name or ""), *map(str, frame.columns)]
+    headings, rows = leaderboard_cells(table.frame.reset_index())
     return {"title": table.title, "caption": table.caption, "headings": headings, "rows": rows}

@@ -126,6 +126,7 @@ class Fanova:
         self._forest = RandomForestRegressor(n_estimators=N_TREES, random_state=seed).fit(points, losses)
         boxes = [Boxes.of(tree.tree_, len(self.names)) for tree in self._forest.estimators_]
         self._boxes = [(tree, variance) for tree in boxes if (variance := tree.variance) > 0]
+        self._known: dict[tuple[int, ...], FloatArray] = {}
 
     def importance(self, *names: str) -> float:
         """Share of the variance that these hyperparameters explain only together; of one name: that it explains alone.
@@ -136,16 +137,12 @@ class Fanova:
             UnknownNameError: a hyperparameter does not exist or was not varied.
         """
         dims = [self._dim(name) for name in names]
-        shares = [
-            sum(
-                (-1) ** (len(dims) - size) * tree.explained(subset)
-                for size in range(1, len(dims) + 1)
-                for subset in combinations(dims, size)
-            )
-            / variance
-            for tree, variance in self._boxes
-        ]
-        return float(np.mean(shares)) if shares else 0.0
+        shares = sum(
+            (-1) ** (len(dims) - size) * self._explained(subset)
+            for size in range(1, len(dims) + 1)
+            for subset in combinations(dims, size)
+        )
+        return float(np.mean(shares)) if self._boxes else 0.0
 
     def importances(self) -> pd.Series:
         """`importance` of each hyperparameter, the largest first."""
@@ -197,6 +194,12 @@ class Fanova:
         points[:, dim] = positions
         found = np.array([tree.predict(points) for tree in self._forest.estimators_])
         return pd.DataFrame({"value": values, "mean": found.mean(axis=0), "deviation": found.std(axis=0)})
+
+    def _explained(self, dims: tuple[int, ...]) -> FloatArray:
+        """Share of each tree's variance that these dimensions explain alone and together, float64, shape (n_trees,)."""
+        if dims not in self._known:
+            self._known[dims] = np.array([tree.explained(dims) / variance for tree, variance in self._boxes])
+        return self._known[dims]
 
     def _dim(self, name: str) -> int:
         if name not in self.names:

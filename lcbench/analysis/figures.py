@@ -23,7 +23,7 @@ from autopytorch_lite.report.theme import (
     round_ticks,
     shortened,
 )
-from autopytorch_lite.report.words import counted, hyperparameter_words, measured, number
+from autopytorch_lite.report.words import counted, hyperparameter_words, number
 from autopytorch_lite.types import FloatArray
 from lcbench.analysis.budgets import TOP
 from lcbench.analysis.summary import Analysis
@@ -36,6 +36,8 @@ MAX_NAMES = 12
 MAX_EFFECTS = 4
 _MAX_COLUMNS_WITH_NUMBERS = 14
 _ROW_PX = 24
+_MAX_TICK_CHARACTERS = 22  # beside each other below a small panel
+_AXIS_FONT = {"size": 13, "color": MUTED}
 _BAND = "rgba(31, 111, 178, 0.15)"
 
 
@@ -169,7 +171,9 @@ def _value_axis(values: Sequence[float]) -> dict[str, object]:
     is_log = low > 0 and middle < 0.75 * (low + high) / 2
     ticks = round_ticks(low, high, is_log=is_log)
     texts = [number(tick, 2) for tick in ticks]
-    return {"type": "log" if is_log else "linear", "tickvals": ticks, "ticktext": texts}
+    if sum(map(len, texts)) > _MAX_TICK_CHARACTERS:
+        texts = [text if place % 2 == 0 else "" for place, text in enumerate(texts)]
+    return {"type": "log" if is_log else "linear", "tickvals": ticks, "ticktext": texts, "tickangle": 0}
 
 
 def local_panel(analysis: Analysis) -> Panel:
@@ -201,7 +205,7 @@ def correlations_panel(analysis: Analysis) -> Panel:
     figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
     figure.update_yaxes(title_text="epoch", col=1)
     first, last = analysis.epochs[0], analysis.epochs[-1]
-    all_runs, top = (float(frame.loc[first, last]) for frame in frames)
+    all_runs, top = (float(frame.to_numpy()[0, -1]) for frame in frames)
     title = (
         f"Epoch {first} orders all runs as epoch {last} does with a correlation of {all_runs:.2f}, and the best tenth "
         f"with {top:.2f}."
@@ -237,15 +241,15 @@ def portfolio_panel(portfolios: pd.DataFrame) -> Panel:
         "random": ("random configurations (expected)", MUTED),
     }
     for name, (label, color) in lines.items():
-        found = portfolios[name].mean()
+        found: pd.Series = portfolios.mean()[name]
         style = {"mode": "lines+markers", "line": {"color": color, "width": 2.2}, "marker": {"size": 6}}
         figure.add_scatter(x=list(found.index), y=shortened(found), name=label, **style)
     figure.update_yaxes(rangemode="tozero")
     size = int(portfolios.columns[-1][1])
     ours, random = (float(portfolios[name][size].mean()) for name in lines)
     title = (
-        f"On a new data set a portfolio of {size} leaves a regret of {measured(ours)}, as many random configurations "
-        f"{measured(random)}."
+        f"On a new data set a portfolio of {size} leaves a regret of {ours:.3f}, as many random configurations "
+        f"{random:.3f}."
     )
     caption = f"Mean over {counted(len(portfolios), 'data set')}; the portfolio of each is selected on the others only."
     return Panel("portfolio", title, caption, figure)
@@ -258,7 +262,7 @@ def transfer_panel(transfer: pd.DataFrame) -> Panel:
     figure.update_xaxes(title_text="used on")
     figure.update_yaxes(title_text="best on")
     others = float(np.median(values[~np.eye(len(values), dtype=bool)]))
-    title = f"The best configuration of another data set has a regret of {measured(others)} in the median."
+    title = f"The best configuration of another data set has a regret of {others:.3f} in the median."
     caption = "Dark: what is best on one data set (row) is bad on another one (column)."
     return Panel("transfer", title, caption, figure, min_width=24 * len(values) + 260)
 
@@ -305,7 +309,7 @@ def _cells(values: FloatArray, *, digits: int, unit: str, has_numbers: bool) -> 
         "text": [[f"{value:.{digits}f}" for value in row] for row in values],
         "texttemplate": "%{text}" if has_numbers else None,
         "colorscale": color_scale(),
-        "colorbar": {"title": {"text": unit, "side": "right"}, "thickness": 12, "outlinewidth": 0},
+        "colorbar": {"title": {"text": unit, "side": "right", "font": _AXIS_FONT}, "thickness": 12, "outlinewidth": 0},
         "hovertemplate": f"%{{y}}, %{{x}}: %{{z:.3g}}<extra>{unit}</extra>",
     }
 
@@ -316,8 +320,8 @@ def _subplots(figure: go.Figure, titles: Sequence[str]) -> None:
     figure.update_annotations(font={"size": 13, "color": INK})
     figure.update_layout(margin={"t": 40})
     axis = {"gridcolor": GRID, "zeroline": False, "linecolor": FAINT, "ticks": "outside", "tickcolor": FAINT}
-    figure.update_xaxes(**axis, ticklen=4, automargin=True)
-    figure.update_yaxes(**axis, ticklen=4, automargin=True)
+    for update in (figure.update_xaxes, figure.update_yaxes):
+        update(**axis, ticklen=4, automargin=True, title_font=_AXIS_FONT, title_standoff=8)
 
 
 def _height(n_rows: float) -> int:

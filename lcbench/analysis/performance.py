@@ -10,7 +10,7 @@ from scipy.special import gammaln
 
 from autopytorch_lite.errors import DataError
 from autopytorch_lite.portfolio.selection import greedy_order, regret_after
-from autopytorch_lite.types import Config, FloatArray
+from autopytorch_lite.types import Config, FloatArray, IntArray
 from lcbench.curves import CurveTable
 
 _QUANTILES = {"best": 0.0, "best 5%": 0.05, "best 25%": 0.25, "median": 0.5, "worst 25%": 0.75, "worst 5%": 0.95}
@@ -114,5 +114,5 @@ def _expected_best(regrets: FloatArray, size: int) -> FloatArray:
     return np.array(found)
 
 
-def _log_choose(n: FloatArray, k: int) -> FloatArray:
+def _log_choose(n: IntArray, k: int) -> FloatArray:
     return gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from autopytorch_lite.report.html import Section, Table, write_sections
-from autopytorch_lite.report.words import counted, hyperparameter_words, measured
+from autopytorch_lite.report.words import counted, hyperparameter_words
 from lcbench.analysis import figures
 from lcbench.analysis.budgets import TOP
 from lcbench.analysis.summary import Analysis
@@ -49,15 +49,15 @@ def _lead(analysis: Analysis, source: str) -> str:
 def _tiles(analysis: Analysis) -> list[tuple[str, str, str]]:
     last, first = analysis.epochs[-1], analysis.epochs[0]
     name = str(analysis.importances.index[0])
-    share = float(analysis.importances.loc[name, last])
+    share = float(analysis.importances[last].iloc[0])
     tiles = [("explains most alone", hyperparameter_words(name), f"{share:.0%} of the variance at epoch {last}")]
     if len(analysis.epochs) > 1:
         for who, frame in (("all runs", analysis.correlations), (f"best {TOP:.0%}", analysis.top_correlations)):
-            value = f"{float(frame.loc[first, last]):.2f}"
+            value = f"{frame.to_numpy()[0, -1]:.2f}"
             tiles.append((f"rank correlation, {who}", value, f"between epochs {first} and {last}"))
     if analysis.portfolios is not None:
         size = int(analysis.portfolios.columns[-1][1])
-        value = measured(float(analysis.portfolios["portfolio"][size].mean()))
+        value = f"{analysis.portfolios['portfolio'][size].mean():.3f}"
         tiles.append((f"regret of a portfolio of {size}", value, "on a data set it does not know; 0 is best, 1 worst"))
     return tiles
 

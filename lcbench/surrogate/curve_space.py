@@ -75,7 +75,8 @@ class Components:
         """
         mean = rows.mean(axis=0)
         _, lengths, directions = np.linalg.svd(rows - mean, full_matrices=False)
-        explained = np.cumsum(lengths**2) / max(float((lengths**2).sum()), np.finfo(float).tiny)
+        total = float((lengths**2).sum())
+        explained = np.cumsum(lengths**2) / total if total > 0 else np.ones(1)
         n_components = min(int(np.searchsorted(explained, EXPLAINED)) + 1, max_components, len(lengths))
         deviations = np.maximum(lengths[:n_components] / np.sqrt(len(rows)), 1e-12)
         return cls(mean, directions[:n_components] * deviations[:, None])

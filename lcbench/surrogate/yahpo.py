@@ -117,7 +117,7 @@ def _description(folder: Path) -> dict[str, Any]:
         raise DataError(f"YAHPO's surrogate in {str(folder)!r} is damaged: {error}") from error
 
 
-def _hyperparameter(item: dict[str, Any]) -> Integer | Float:
+def _hyperparameter(item: dict[str, Any]) -> Any:
     bounds = item["lower"], item["upper"]
     if item["type"] == "uniform_int":
         return Integer(item["name"], bounds, log=item["log"])
