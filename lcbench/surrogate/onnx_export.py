@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import singledispatch
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,10 +12,10 @@ import numpy as np
 
 from autopytorch_lite.errors import DataError, MissingExtraError
 from autopytorch_lite.history.whole_files import replacing
-from autopytorch_lite.space.domains import ChoiceDomain, OrdinalDomain, domain_of
+from autopytorch_lite.space.domains import ChoiceDomain, OrdinalDomain
 from autopytorch_lite.types import Array, FloatArray
 from lcbench.benchmark import is_loss
-from lcbench.spaces import Features
+from lcbench.spaces import Axis, Features, Speed
 from lcbench.surrogate.model import CurveModel
 from lcbench.surrogate.predictors import GaussianProcesses, Networks, Predictor, Trees
 from lcbench.surrogate.surrogate import Surrogate
@@ -87,64 +88,85 @@ def export_onnx(surrogate: Surrogate, dataset_name: str, path: str | Path) -> Pa
     if target.suffix != ".onnx":
         raise DataError(f"The file must end in .onnx, got {str(path)!r}.")
     model, graph, features = surrogate.model(dataset_name), _Graph(), Features(surrogate.space)
-    mean, deviation = _predicted(model.predictor, graph, _feature_columns(surrogate, features, graph))
+    mean, deviation = _predicted(model.predictor, graph, _feature_columns(features, graph))
     _curves(graph, model, mean, deviation, negated=not is_loss(surrogate.tag))
     _seconds(graph, model, mean)
     facts = {"tag": surrogate.tag, "dataset": dataset_name, "names": json.dumps(features.codec.names)}
-    facts["choices"] = json.dumps(_choices(surrogate))
+    facts["choices"] = json.dumps(_choices(features))
     with replacing(target) as file:
         file.write(graph.model(features.codec.n_dims, surrogate.n_epochs, facts).SerializeToString())
     return target
 
 
-def _choices(surrogate: Surrogate) -> dict[str, list[Any]]:
-    domains = {name: domain_of(surrogate.space[name]) for name in surrogate.space}
+def _choices(features: Features) -> dict[str, list[Any]]:
     return {
         name: list(domain.choices)
-        for name, domain in domains.items()
+        for name, domain in features.domains.items()
         if isinstance(domain, ChoiceDomain | OrdinalDomain)
     }
 
 
-def _feature_columns(surrogate: Surrogate, features: Features, graph: _Graph) -> Tensor:
+def _feature_columns(features: Features, graph: _Graph) -> Tensor:
     """`Features.encode` as operations: every column is a position, a choice, or whether a number is active."""
-    sources, kinds, levels, axes = [], [], [], []
-    for dim, (name, is_conditional) in enumerate(zip(features.codec.names, features.is_conditional, strict=True)):
-        n_choices = int(features.codec.n_choices[dim])
-        kinds += ["choice"] * n_choices or ["position"] + ["active"] * bool(is_conditional)
-        n_columns = n_choices or 1 + bool(is_conditional)
+    sources: list[int] = []
+    kinds: list[str] = []
+    levels: list[int] = []
+    for dim, (n_choices, is_conditional) in enumerate(
+        zip(features.codec.n_choices.tolist(), features.is_conditional.tolist(), strict=True)
+    ):
+        kinds += ["choice"] * n_choices or ["position", *["active"] * is_conditional]
+        n_columns = n_choices or 1 + is_conditional
         sources += [dim] * n_columns
-        levels += list(range(n_columns))
-        axes += [_axis(surrogate.space[name])] * n_columns
-    low, high, log, first, per_unit = np.array(axes, dtype=float).T
+        levels += range(n_columns)
     raw = graph("Gather", INPUT, np.array(sources, dtype=np.int64), axis=1)
-    inside = graph("Min", graph("Max", raw, low), high)
-    logarithm = graph("Log", graph("Max", inside, np.array(np.finfo(float).tiny)))
-    along = graph("Where", log.astype(bool), logarithm, inside)
-    position = graph("Mul", graph("Sub", along, first), per_unit)
-    is_missing = graph("IsNaN", raw)
+    position = _positions(graph, raw, [features.axes[dim] for dim in sources])
     double = graph.onnx.TensorProto.DOUBLE
-    active = graph("Cast", graph("Not", is_missing), to=double)
+    active = graph("Cast", graph("Not", graph("IsNaN", raw)), to=double)
     chosen = graph("Cast", graph("Equal", raw, np.array(levels, dtype=float)), to=double)
-    position = graph("Where", is_missing, np.array(0.5), position)
     kind = np.array(kinds)
-    return graph("Where", kind == "position", position, graph("Where", kind == "choice", chosen, active))
+    columns = graph("Where", kind == "position", position, graph("Where", kind == "choice", chosen, active))
+    speeds = [_speed_column(graph, speed, features.axes) for speed in features.speeds]
+    return graph("Concat", columns, *speeds, axis=1)
 
 
-def _axis(hyperparameter: Any) -> tuple[float, float, float, float, float]:
-    """Low, high, whether logarithmic, where the axis begins, and positions per unit along it; unused for choices."""
-    domain = domain_of(hyperparameter)
-    if isinstance(domain, ChoiceDomain):
-        return 0.0, float(domain.n_choices - 1), 0.0, 0.0, 1.0
-    if isinstance(domain, OrdinalDomain):
-        low, high, log = 0.0, len(domain.choices) - 1.0, False
-        start, end = domain.encode(domain.choices[0]), domain.encode(domain.choices[-1])
-    else:
-        low, high, log = float(domain.low), float(domain.high), domain.log
-        start, end = domain.encode(domain.low), domain.encode(domain.high)
-    along_low, along_high = (np.log(low), np.log(high)) if log else (low, high)
-    per_unit = (end - start) / (along_high - along_low)
-    return low, high, float(log), along_low - start / per_unit, per_unit
+def _positions(graph: _Graph, raw: Tensor, axes: Sequence[Axis]) -> Tensor:
+    """Positions of numbers on their axes, 0.5 where they are missing."""
+    inside = _within(graph, raw, axes)
+    along = graph("Where", np.array([axis.log for axis in axes]), _logarithm(graph, inside), inside)
+    first, per_unit = np.array([(axis.first, axis.per_unit) for axis in axes]).T
+    position = graph("Mul", graph("Sub", along, first), per_unit)
+    return graph("Where", graph("IsNaN", raw), np.array(0.5), position)
+
+
+def _speed_column(graph: _Graph, speed: Speed, axes: Sequence[Axis]) -> Tensor:
+    """`Speed`, in [0, 1], shape (n, 1)."""
+
+    def number(dim: int) -> Tensor:
+        return _within(graph, graph("Gather", INPUT, np.array([dim]), axis=1), [axes[dim]])
+
+    rate = number(speed.learning_rate)
+    logarithm = _logarithm(graph, rate)
+    if speed.batch_size is not None:
+        logarithm = graph("Sub", logarithm, _logarithm(graph, number(speed.batch_size)))
+    if speed.momentum is not None:
+        momentum = number(speed.momentum)
+        rest = graph("Where", graph("IsNaN", momentum), np.array(1.0), graph("Sub", np.array(1.0), momentum))
+        logarithm = graph("Sub", logarithm, _logarithm(graph, rest))
+    scaled = graph("Div", graph("Sub", logarithm, np.array(speed.low)), np.array(speed.high - speed.low))
+    return graph("Where", graph("IsNaN", logarithm), np.array(0.5), scaled)
+
+
+def _within(graph: _Graph, raw: Tensor, axes: Sequence[Axis]) -> Tensor:
+    """Numbers moved into their ranges; what is missing stays so."""
+    low, high = np.array([(axis.low, axis.high) for axis in axes]).T
+    inside = graph("Min", graph("Max", raw, low), high)
+    return graph("Where", graph("IsNaN", raw), np.array(np.nan), inside)
+
+
+def _logarithm(graph: _Graph, numbers: Tensor) -> Tensor:
+    """Logarithms; where no number is positive nobody looks at them."""
+    positive = graph("Max", numbers, np.array(np.finfo(float).tiny))
+    return graph("Where", graph("IsNaN", numbers), np.array(np.nan), graph("Log", positive))
 
 
 @singledispatch

@@ -14,7 +14,7 @@ from autopytorch_lite.types import Config
 from lcbench import Benchmark, Surrogate
 from lcbench.cli import main
 from lcbench.curves import Recording, read_recording
-from lcbench.spaces import space_of
+from lcbench.spaces import Features, space_of
 from lcbench.storage import RunRecord
 from lcbench.surrogate import evaluate
 from lcbench.surrogate.curve_space import Components, CurveSpace, NormalScale
@@ -30,7 +30,7 @@ TAG = "Train/val_accuracy"
 
 def drawn(rng: np.random.Generator) -> Config:
     config: Config = {
-        "rate": float(10 ** rng.uniform(-4, -1)),
+        "learning_rate": float(10 ** rng.uniform(-4, -1)),
         "units": int(2 ** rng.uniform(4, 10)),
         "optimizer": ["sgd", "adam"][int(rng.integers(2))],
     }
@@ -53,7 +53,7 @@ class Recorded:
 
     def run(self, dataset_name: str, config_id: str) -> RunRecord:
         config = self.configs[int(config_id)]
-        distance = np.log10(float(config["rate"])) + 2
+        distance = np.log10(float(config["learning_rate"])) + 2
         final = 90 - 8 * abs(distance) - 10 * (1 - float(config.get("momentum", 1.0)))
         steps = np.arange(N_EPOCHS + 2)
         accuracy = final * (1 - 0.6 * np.exp(-steps * (3 + distance) / 6)) + self.noise[int(config_id)]
@@ -125,8 +125,8 @@ def test_predictions_stay_within_what_was_recorded(surrogate: Surrogate, recordi
     predicted = surrogate.predict("table", [drawn(rng) for _ in range(500)])
     known = -recording.part(range(90)).table.losses
     assert known.min() <= predicted.min() and predicted.max() <= known.max()
-    config: Config = {"rate": 0.1, "units": 1024, "optimizer": "adam"}
-    edge = {**config, "rate": max(float(config["rate"]) for config in recording.table.configs)}
+    config: Config = {"learning_rate": 0.1, "units": 1024, "optimizer": "adam"}
+    edge = {**config, "learning_rate": max(float(config["learning_rate"]) for config in recording.table.configs)}
     beyond, there = (surrogate.predict("table", [{**each, "unknown": 1}]) for each in (config, edge))
     assert beyond == pytest.approx(there)
 
@@ -202,6 +202,31 @@ def test_a_scale_is_even_and_keeps_the_order() -> None:
     assert Components.fit(np.ones((5, 3))).rows(np.zeros((1, 1))).tolist() == [[1, 1, 1]], "nothing varies"
 
 
+def test_a_learning_rate_brings_its_speed() -> None:
+    rng = np.random.default_rng(0)
+    configs: list[Config] = []
+    for number in range(40):
+        rates: Config = {"o:sgd:learning_rate": 10 ** -rng.uniform(1, 4), "o:sgd:momentum": rng.uniform(0.1, 0.9)}
+        other: Config = {"o:adam:learning_rate": 10 ** -rng.uniform(1, 4)}
+        size: Config = {"batch_size": int(2 ** rng.uniform(4, 9))}
+        configs.append(
+            {"o:__choice__": "adam", **other, **size} if number % 2 else {"o:__choice__": "sgd", **rates, **size}
+        )
+    features = Features(space_of(configs))
+    assert [features.codec.names[speed.learning_rate] for speed in features.speeds] == [
+        name for name in features.codec.names if name.endswith("learning_rate")
+    ]
+    rows = features.encode(configs)
+    assert rows.shape == (40, features.n_columns) and ((rows >= 0) & (rows <= 1)).all()
+    sgd = next(k for k, speed in enumerate(features.speeds) if speed.momentum is not None) - len(features.speeds)
+    speeds = [
+        float(c["o:sgd:learning_rate"]) / float(c["batch_size"]) / (1 - float(c["o:sgd:momentum"]))
+        for c in configs[::2]
+    ]
+    assert np.corrcoef(rows[::2, sgd], np.log(speeds))[0, 1] == pytest.approx(1)
+    assert (rows[1::2, sgd] == 0.5).all()
+
+
 def test_skill_of_hopeless_predictions() -> None:
     measured = np.array([1.0, 2, 3])
     assert skill(measured, measured) == {"R2": 1, "Spearman": pytest.approx(1)}
@@ -221,11 +246,11 @@ def test_losses_are_predicted_as_scores_are() -> None:
 
 def test_runs_are_held_out_on_the_command_line(tmp_path: Path) -> None:
     record = Recorded()
-    runs = {number: record.run("table", number) for number in map(str, range(60))}
+    runs = {number: record.run("table", number) for number in map(str, range(40))}
     data = {"table": {n: {"log": run.log, "results": {}, "config": run.config} for n, run in runs.items()}}
     (tmp_path / "data.json").write_text(json.dumps(data))
     options = ["surrogate", str(tmp_path / "data.json"), "--out", str(tmp_path / "model")]
-    result = CliRunner().invoke(main, [*options, "--families", "network,gaussian_process"])
+    result = CliRunner().invoke(main, [*options, "--families", "gaussian_process"])
     assert result.exit_code == 0, result.output
     assert "Fitted to 80% of the runs" in result.output and "inside 90%" in result.output
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["report.csv", "surrogate.npz"]
@@ -251,9 +276,9 @@ def test_what_cannot_be_fitted_or_asked_is_named(surrogate: Surrogate, recording
     with pytest.raises(UnknownNameError, match="did you mean 'table'"):
         surrogate.predict("tables", [])
     with pytest.raises(SpaceError, match="must have 'units'"):
-        surrogate.predict("table", [{"rate": 0.1, "optimizer": "adam"}])
+        surrogate.predict("table", [{"learning_rate": 0.1, "optimizer": "adam"}])
     with pytest.raises(SpaceError, match="'adagrad'"):
-        surrogate.predict("table", [{"rate": 0.1, "units": 64, "optimizer": "adagrad"}])
+        surrogate.predict("table", [{"learning_rate": 0.1, "units": 64, "optimizer": "adagrad"}])
 
 
 def test_other_files_are_refused(surrogate: Surrogate, tmp_path: Path) -> None:
