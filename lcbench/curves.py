@@ -78,7 +78,7 @@ def read_curves(benchmark: Benchmark, dataset_name: str, tag: str) -> CurveTable
         DataError: the tag is not a number, or an epoch has no finite value at all.
     """
     ids = benchmark.get_config_ids(dataset_name)
-    values = [benchmark.query(dataset_name, tag, config_id) for config_id in ids]
+    values = _of_all(benchmark, dataset_name, tag)
     if all(isinstance(value, np.ndarray) for value in values):
         epochs, recorded = _per_epoch(values, dataset_name, tag)
     else:
@@ -127,10 +127,10 @@ def read_recording(benchmark: Benchmark, dataset_name: str, tag: str) -> Recordi
     table = read_curves(benchmark, dataset_name, tag)
     if len(table.epochs) < 2:
         raise DataError(f"Learning curves of at least two epochs are needed, but {tag!r} of {dataset_name!r} has none.")
-    ids = benchmark.get_config_ids(dataset_name)
-    if _TIME not in benchmark.get_queriable_tags(dataset_name, ids[0]):
+    first_id = benchmark.get_config_ids(dataset_name)[0]
+    if _TIME not in benchmark.get_queriable_tags(dataset_name, first_id):
         raise DataError(f"The tag {_TIME!r} must say when each epoch ended; {dataset_name!r} has none.")
-    _, seconds = _per_epoch([benchmark.query(dataset_name, _TIME, i) for i in ids], dataset_name, _TIME)
+    _, seconds = _per_epoch(_of_all(benchmark, dataset_name, _TIME), dataset_name, _TIME)
     if not np.isfinite(seconds).all() or seconds.shape[1] < len(table.epochs):
         raise DataError(f"The tag {_TIME!r} must say when each epoch ended; on {dataset_name!r} a time is missing.")
     return Recording(table, np.maximum.accumulate(seconds[:, : len(table.epochs)], axis=1))
@@ -139,6 +139,10 @@ def read_recording(benchmark: Benchmark, dataset_name: str, tag: str) -> Recordi
 def ranks(losses: FloatArray) -> FloatArray:
     """Ranks scaled to [0, 1], 0 is best, equal losses have their mean rank; float64, shape (n_runs,)."""
     return (rankdata(losses) - 1) / max(1, len(losses) - 1)
+
+
+def _of_all(benchmark: Benchmark, dataset_name: str, tag: str) -> list[Any]:
+    return [benchmark.query(dataset_name, tag, config_id) for config_id in benchmark.get_config_ids(dataset_name)]
 
 
 def _per_epoch(values: Sequence[Any], dataset_name: str, tag: str) -> tuple[tuple[int, ...], FloatArray]:

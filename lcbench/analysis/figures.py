@@ -10,9 +10,6 @@ import pandas as pd
 
 from autopytorch_lite.report.theme import (
     ACCENT,
-    FAINT,
-    GRID,
-    INK,
     MUTED,
     QUALITATIVE,
     WARM,
@@ -27,6 +24,7 @@ from autopytorch_lite.report.words import counted, hyperparameter_words, number
 from autopytorch_lite.types import FloatArray
 from lcbench.analysis.budgets import TOP
 from lcbench.analysis.summary import Analysis
+from lcbench.plotting import AXIS_FONT, add_panels
 from lcbench.words import anchor, axis_words
 
 if TYPE_CHECKING:
@@ -37,7 +35,7 @@ MAX_EFFECTS = 4
 _MAX_COLUMNS_WITH_NUMBERS = 14
 _ROW_PX = 24
 _MAX_TICK_CHARACTERS = 22  # beside each other below a small panel
-_AXIS_FONT = {"size": 13, "color": MUTED}
+_PANEL_MARGIN = {"l": 60, "r": 16, "t": 40, "b": 48}
 _BAND = "rgba(31, 111, 178, 0.15)"
 
 
@@ -130,8 +128,10 @@ def effects_panel(analysis: Analysis, dataset_name: str) -> Panel:
     """Mean loss along the axes of the most important hyperparameters of a data set."""
     effects = analysis.effects[dataset_name]
     names = [str(name) for name in effects.importances.index[:MAX_EFFECTS]]
-    figure = new_figure(height=300, showlegend=False)
-    _subplots(figure, [f"{hyperparameter_words(name)}: {effects.importances[name]:.0%}" for name in names])
+    figure = new_figure(height=300, showlegend=False, margin=_PANEL_MARGIN)
+    add_panels(
+        figure, [f"{hyperparameter_words(name)}: {effects.importances[name]:.0%}" for name in names], is_row=True
+    )
     for column, name in enumerate(names, start=1):
         _add_effect(figure, effects.marginal[name], column)
     figure.update_yaxes(title_text=_effect_axis(analysis), col=1)
@@ -194,9 +194,9 @@ def local_panel(analysis: Analysis) -> Panel:
 
 def correlations_panel(analysis: Analysis) -> Panel:
     """Rank correlations between the compared epochs: all runs, and the best tenth."""
-    figure = new_figure(height=360)
+    figure = new_figure(height=360, margin=_PANEL_MARGIN)
     labels = [str(epoch) for epoch in analysis.epochs]
-    _subplots(figure, ["all runs", f"best {TOP:.0%} of the runs"])
+    add_panels(figure, ["all runs", f"best {TOP:.0%} of the runs"], is_row=True)
     frames = (analysis.correlations, analysis.top_correlations)
     for column, frame in enumerate(frames, start=1):
         cells = _cells(frame.to_numpy(dtype=float), digits=2, unit="Spearman", has_numbers=True)
@@ -309,19 +309,9 @@ def _cells(values: FloatArray, *, digits: int, unit: str, has_numbers: bool) -> 
         "text": [[f"{value:.{digits}f}" for value in row] for row in values],
         "texttemplate": "%{text}" if has_numbers else None,
         "colorscale": color_scale(),
-        "colorbar": {"title": {"text": unit, "side": "right", "font": _AXIS_FONT}, "thickness": 12, "outlinewidth": 0},
+        "colorbar": {"title": {"text": unit, "side": "right", "font": AXIS_FONT}, "thickness": 12, "outlinewidth": 0},
         "hovertemplate": f"%{{y}}, %{{x}}: %{{z:.3g}}<extra>{unit}</extra>",
     }
-
-
-def _subplots(figure: go.Figure, titles: Sequence[str]) -> None:
-    """Cut a figure into panels beside each other, in the common look."""
-    figure.set_subplots(1, len(titles), subplot_titles=list(titles), shared_yaxes=True, horizontal_spacing=0.03)
-    figure.update_annotations(font={"size": 13, "color": INK})
-    figure.update_layout(margin={"t": 40})
-    axis = {"gridcolor": GRID, "zeroline": False, "linecolor": FAINT, "ticks": "outside", "tickcolor": FAINT}
-    for update in (figure.update_xaxes, figure.update_yaxes):
-        update(**axis, ticklen=4, automargin=True, title_font=_AXIS_FONT, title_standoff=8)
 
 
 def _height(n_rows: float) -> int:
