@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
@@ -70,19 +69,21 @@ def read_curves(benchmark: Benchmark, dataset_name: str, tag: str) -> CurveTable
     """The learning curves of all runs of a data set.
 
     A curve has one value before training, one per epoch, and one of a final evaluation; the first and the last are
-    left out, and the shortest run decides how many epochs there are. A tag with one value per run, such as
+    left out. A run that is shorter than others lacks its last epochs. A tag with one value per run, such as
     "final_val_accuracy", gives a table of one column, at the epoch that the runs note as their "budget".
 
     Raises:
         UnknownNameError: the data set or the tag does not exist.
         DataError: the tag is not a number, or an epoch has no finite value at all.
     """
+    values = benchmark.query_all(dataset_name, tag)
+    if values.dtype == object:
+        raise DataError(f"Runs are compared by a tag with numbers; {tag!r} of {dataset_name!r} has none.")
     ids = benchmark.get_config_ids(dataset_name)
-    values = _of_all(benchmark, dataset_name, tag)
-    if all(isinstance(value, np.ndarray) for value in values):
-        epochs, recorded = _per_epoch(values, dataset_name, tag)
+    if values.ndim == 2:
+        epochs, recorded = _per_epoch(values, tag)
     else:
-        epochs, recorded = (_budget(benchmark, dataset_name, ids[0]),), _single(values, dataset_name, tag)
+        epochs, recorded = (_budget(benchmark, dataset_name, ids[0]),), values[:, None]
     losses = recorded if is_loss(tag) else -recorded
     configs = tuple(benchmark.get_config(dataset_name, config_id) for config_id in ids)
     is_missing = ~np.isfinite(losses)
@@ -130,7 +131,7 @@ def read_recording(benchmark: Benchmark, dataset_name: str, tag: str) -> Recordi
     first_id = benchmark.get_config_ids(dataset_name)[0]
     if _TIME not in benchmark.get_queriable_tags(dataset_name, first_id):
         raise DataError(f"The tag {_TIME!r} must say when each epoch ended; {dataset_name!r} has none.")
-    _, seconds = _per_epoch(_of_all(benchmark, dataset_name, _TIME), dataset_name, _TIME)
+    _, seconds = _per_epoch(benchmark.query_all(dataset_name, _TIME), _TIME)
     if not np.isfinite(seconds).all() or seconds.shape[1] < len(table.epochs):
         raise DataError(f"The tag {_TIME!r} must say when each epoch ended; on {dataset_name!r} a time is missing.")
     return Recording(table, np.maximum.accumulate(seconds[:, : len(table.epochs)], axis=1))
@@ -141,22 +142,11 @@ def ranks(losses: FloatArray) -> FloatArray:
     return (rankdata(losses) - 1) / max(1, len(losses) - 1)
 
 
-def _of_all(benchmark: Benchmark, dataset_name: str, tag: str) -> list[Any]:
-    return [benchmark.query(dataset_name, tag, config_id) for config_id in benchmark.get_config_ids(dataset_name)]
-
-
-def _per_epoch(values: Sequence[Any], dataset_name: str, tag: str) -> tuple[tuple[int, ...], FloatArray]:
-    n_epochs = min(len(curve) if isinstance(curve, np.ndarray) else 0 for curve in values) - 2
+def _per_epoch(values: FloatArray, tag: str) -> tuple[tuple[int, ...], FloatArray]:
+    n_epochs = values.shape[1] - 2
     if n_epochs < 1:
-        raise DataError(f"A learning curve has at least one epoch, but {tag!r} of {dataset_name!r} has none.")
-    return tuple(range(1, n_epochs + 1)), np.array([curve[1 : n_epochs + 1] for curve in values])
-
-
-def _single(values: Sequence[Any], dataset_name: str, tag: str) -> FloatArray:
-    try:
-        return np.array(values, dtype=np.float64)[:, None]
-    except (TypeError, ValueError) as error:
-        raise DataError(f"Runs are compared by a tag with numbers; {tag!r} of {dataset_name!r} has none.") from error
+        raise DataError(f"A learning curve has at least one epoch, but {tag!r} has none.")
+    return tuple(range(1, n_epochs + 1)), values[:, 1:-1]
 
 
 def _budget(benchmark: Benchmark, dataset_name: str, config_id: str) -> int:
