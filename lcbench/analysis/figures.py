@@ -94,14 +94,12 @@ def importance_panel(analysis: Analysis) -> Panel:
 def _importance_sentence(analysis: Analysis) -> str:
     first, last = analysis.importances[analysis.epochs[0]], analysis.importances[analysis.epochs[-1]]
     sentence = (
-        f"At epoch {analysis.epochs[-1]} the {hyperparameter_words(str(last.index[0]))} explains most alone, "
+        f"At epoch {analysis.epochs[-1]} {hyperparameter_words(str(last.index[0]))} explains most alone, "
         f"{last.iloc[0]:.0%}"
     )
     if first.idxmax() == last.index[0]:
         return f"{sentence}."
-    return (
-        f"{sentence}; at epoch {analysis.epochs[0]} the {hyperparameter_words(str(first.idxmax()))}, {first.max():.0%}."
-    )
+    return f"{sentence}; at epoch {analysis.epochs[0]} {hyperparameter_words(str(first.idxmax()))}, {first.max():.0%}."
 
 
 def importance_by_dataset_panel(analysis: Analysis) -> Panel:
@@ -116,10 +114,8 @@ def importance_by_dataset_panel(analysis: Analysis) -> Panel:
         unit="share of the variance (%)",
         digits=0,
     )
-    title = (
-        f"The {hyperparameter_words(str(winners.index[0]))} matters most on {winners.iloc[0]} of {frame.shape[1]} "
-        "data sets."
-    )
+    winner = hyperparameter_words(str(winners.index[0])).capitalize()
+    title = f"{winner} matters most on {winners.iloc[0]} of {frame.shape[1]} data sets."
     caption = f"Share of the variance explained alone, at epoch {analysis.epochs[-1]}, in percent."
     return Panel("importance-by-data-set", title, caption, figure, min_width=560)
 
@@ -135,7 +131,7 @@ def effects_panel(analysis: Analysis, dataset_name: str) -> Panel:
     for column, name in enumerate(names, start=1):
         _add_effect(figure, effects.marginal[name], column)
     figure.update_yaxes(title_text=_effect_axis(analysis), col=1)
-    title = f"{dataset_name}: the {hyperparameter_words(names[0])} moves the mean most."
+    title = f"{dataset_name}: {hyperparameter_words(names[0])} moves the mean most."
     caption = (
         f"At epoch {analysis.epochs[-1]}, lower is better; the band is the deviation between trees. The headings say "
         "which share of the variance a hyperparameter explains alone."
@@ -182,8 +178,7 @@ def local_panel(analysis: Analysis) -> Panel:
     figure = new_figure(x="share of the predicted variation (%)", height=_height(len(found)), showlegend=False)
     _add_bars(figure, found, [hyperparameter_words(str(name)) for name in found.index], color=ACCENT, name="")
     title = (
-        f"From the best configuration, the {hyperparameter_words(str(found.index[-1]))} alone changes the prediction "
-        "most."
+        f"From the best configuration, {hyperparameter_words(str(found.index[-1]))} alone changes the prediction most."
     )
     caption = (
         f"Variance of the prediction along one axis through the best recorded configuration at epoch "
