@@ -174,35 +174,112 @@ def generate(
 
 
 @main.command()
-@click.argument("path", type=_PATH)
-@click.argument("dataset")
+@click.argument("path", type=click.Path(exists=True))
+@click.argument("datasets", nargs=-1, metavar="[DATASET]...")
 @click.option(
-    "--searchers", default="freeze_thaw,bohb,hyperband,random", show_default=True, help="Separated by commas."
+    "--searcher",
+    "--searchers",
+    "searchers",
+    default="freeze_thaw,bohb,hyperband,random",
+    show_default=True,
+    help="Separated by commas.",
 )
-@click.option("--tag", default="Train/val_accuracy", show_default=True, help="What is searched for; a learning curve.")
+@click.option("--tag", help="What is searched for.  [default: Train/val_accuracy, or what a surrogate predicts]")
 @click.option("--trainings", default=20.0, show_default=True, help="Simulated time of a run, in full trainings.")
 @click.option("--seeds", default=1, show_default=True, help="Runs of each searcher.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(min=1), help="Evaluations at once.")
-def simulate(path: str, dataset: str, searchers: str, tag: str, trainings: float, seeds: int, workers: int) -> None:
-    """Run searchers on the recorded curves of DATASET in simulated time.
+@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with anytime curves.")
+def simulate(
+    path: str,
+    datasets: tuple[str, ...],
+    searchers: str,
+    tag: str | None,
+    trainings: float,
+    seeds: int,
+    workers: int,
+    report: Path | None,
+) -> None:
+    """Run searchers on the curves of each DATASET (all, unless named) in simulated time.
 
-    A configuration has the curve of the recorded one that is nearest. Shown is the regret of the incumbent: how much
-    worse it is than the best recorded run, in units of the tag.
+    PATH is a file of recorded runs, where a configuration has the curve of the recorded one that is nearest; the folder
+    of a surrogate; or a folder with YAHPO's. Shown is the regret of the incumbent: how much worse it is than the best
+    recorded run, in units of the tag.
 
-    Example: lcbench simulate data_2k_lw.json adult --searchers bohb,random --seeds 5
+    Example: lcbench simulate data_2k_lw.json adult --searcher bohb,random --seeds 5
     """
-    from lcbench.simulation import RecordedTask, compare
+    from lcbench.simulation import compare, open_tasks, over_datasets
 
-    task = RecordedTask(Benchmark(path), dataset, tag)
-    found = compare(task, searchers.split(","), n_trainings=trainings, n_seeds=seeds, n_workers=workers)
-    click.echo(f"Regret of {tag} after parts of {trainings:g} full trainings' time, mean of {seeds} runs")
-    click.echo(found.to_string(float_format="%.4g"))
+    comparisons = []
+    for task in open_tasks(path, datasets, tag):
+        found = compare(task, searchers.split(","), n_trainings=trainings, n_seeds=seeds, n_workers=workers)
+        click.echo(
+            f"{task.dataset_name}: regret of {task.tag} after parts of {trainings:g} full "
+            f"trainings' time, mean of {seeds} runs"
+        )
+        click.echo(found.table().to_string(float_format="%.4g"))
+        comparisons.append(found)
+    if len(comparisons) > 1:
+        click.echo(f"\nMean over {len(comparisons)} data sets, as a share of the worst run's regret")
+        click.echo(over_datasets(comparisons).to_string(float_format="%.4g"))
+    if report is not None:
+        from lcbench.simulation_report import write_comparisons
+
+        click.echo(write_comparisons(report, comparisons, source=Path(path).name))
 
 
-def _epochs(context: click.Context, parameter: click.Parameter, text: str) -> list[int]:
-    """Numbers separated by commas."""
+@main.command()
+@click.argument("path", type=_PATH)
+@click.argument("datasets", nargs=-1, metavar="[DATASET]...")
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="The folder to write.")
+@click.option("--tag", default="Train/val_accuracy", show_default=True, help="A tag with learning curves.")
+@click.option("--held-out", default=0.2, show_default=True, help="Share of the runs for the report; 0: no report.")
+@click.option(
+    "--families",
+    default="forest,boosting,network,gaussian_process",
+    show_default=True,
+    help="Of regression, to choose from; separated by commas.",
+)
+@click.option("--onnx", is_flag=True, help="Write an ONNX file for each data set too; needs the extra onnx.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
+def surrogate(
+    path: str,
+    datasets: tuple[str, ...],
+    out: Path,
+    tag: str,
+    held_out: float,
+    families: str,
+    onnx: bool,
+    seed: int,
+) -> None:
+    """Fit a model that predicts whole learning curves of PATH's runs for other configurations.
+
+    First some runs are held out: what the model says about them is the report, which is printed and written to
+    report.csv. Then the model is fitted to all runs and written to the folder, ready for `lcbench simulate`.
+
+    Example: lcbench surrogate curves.json --out surrogates/mine
+    """
+    from lcbench.surrogate import Surrogate, evaluate
+    from lcbench.surrogate.onnx_export import export_onnx
+
+    benchmark, compared = Benchmark(path), families.split(",")
+    if held_out:
+        quality = evaluate(benchmark, datasets, tag=tag, families=compared, share=held_out, seed=seed)
+        click.echo(f"Fitted to {1 - held_out:.0%} of the runs, {tag} of the others:")
+        click.echo(quality.to_string(index=False, float_format="%.3f") + "\n")
+        with replacing(out / "report.csv") as file:
+            file.write(quality.to_csv(index=False).encode())
+    fitted = Surrogate.fit(benchmark, datasets, tag=tag, families=compared, seed=seed)
+    click.echo("Families of regression, five-fold cross-validation over all runs:")
+    click.echo(fitted.comparison.to_string(index=False, float_format="%.3f") + "\n")
+    click.echo(fitted.save(out))
+    for name in fitted.dataset_names if onnx else ():
+        click.echo(export_onnx(fitted, name, out / f"{name}.onnx"))
+
+
+def _epochs(context: click.Context, parameter: click.Parameter, text: str | None) -> list[int]:
+    """Numbers separated by commas; none: no numbers."""
     try:
-        return [int(number) for number in text.split(",")]
+        return [int(number) for number in text.split(",")] if text else []
     except ValueError:
         raise click.BadParameter(f"give epochs separated by commas, not {text!r}.") from None
 
@@ -210,21 +287,36 @@ def _epochs(context: click.Context, parameter: click.Parameter, text: str) -> li
 @main.command()
 @click.argument("path", type=_PATH)
 @click.argument("datasets", nargs=-1, metavar="[DATASET]...")
-@click.option("--tag", default="Train/val_accuracy", show_default=True, help="A tag with learning curves.")
-@click.option("--epochs", default="2,6,17,50", show_default=True, callback=_epochs, help="Which to compare.")
-def analyse(path: str, datasets: tuple[str, ...], tag: str, epochs: list[int]) -> None:
+@click.option("--tag", default="Train/val_accuracy", show_default=True, help="A learning curve, or a final value.")
+@click.option("--epochs", callback=_epochs, help="Which to compare.  [default: 2,6,17,50 if recorded, and the last]")
+@click.option(
+    "--scale",
+    default="ranks",
+    show_default=True,
+    type=click.Choice(["ranks", "values"]),
+    help="Of the losses, for importances.",
+)
+@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with every analysis.")
+def analyse(path: str, datasets: tuple[str, ...], tag: str, epochs: list[int], scale: str, report: Path | None) -> None:
     """Rank correlation between epochs and importance per epoch, mean over the data sets (all, unless named).
 
-    Example: lcbench analyse data_2k_lw.json adult higgs --epochs 1,10,50
+    The page shows more: the distribution of final values, effects of hyperparameters, importance around the best
+    configuration, rank correlations of the best runs, curves that cross, and what transfers between data sets.
+
+    Example: lcbench analyse data_2k_lw.json adult higgs --epochs 1,10,50 --report analysis.html
     """
     from lcbench.analysis import analyse as analysis_of
 
-    found = analysis_of(Benchmark(path), datasets, tag, epochs)
+    found = analysis_of(Benchmark(path), datasets, tag, epochs, scale=scale)
     click.echo(f"Rank correlation of {tag} between epochs\n{found.correlations.to_string(float_format='%.2f')}\n")
     click.echo(
-        f"Share of the variance of ranks that a hyperparameter explains alone, by epoch\n"
+        f"Share of the variance of {scale} that a hyperparameter explains alone, by epoch\n"
         f"{found.importances.to_string(float_format='%.2f')}"
     )
+    if report is not None:
+        from lcbench.analysis.report import write_analysis
+
+        click.echo(write_analysis(report, found, source=Path(path).name))
 
 
 if __name__ == "__main__":

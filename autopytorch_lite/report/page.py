@@ -13,6 +13,7 @@ import pandas as pd
 
 from autopytorch_lite.history.summary import elapsed_s, incumbent, open_proposals, proposals
 from autopytorch_lite.history.trial import Status
+from autopytorch_lite.report import html
 from autopytorch_lite.report.figures import panels
 from autopytorch_lite.report.record import RunRecord, read_run
 from autopytorch_lite.report.tables import (
@@ -23,7 +24,6 @@ from autopytorch_lite.report.tables import (
     leaderboard_cells,
     without_repeats,
 )
-from autopytorch_lite.report.theme import Panel
 from autopytorch_lite.report.words import counted, duration, loss_words, measured, metric_words, number
 
 LEADERBOARD_ROWS = 20
@@ -48,27 +48,21 @@ def write_report(run_dir: str | Path, path: str | Path | None = None) -> Path:
         HistoryError: the folder is no run directory, or its history is damaged.
     """
     target = Path(path) if path is not None else Path(run_dir) / "report.html"
-    html = render(read_run(run_dir))
+    page = render(read_run(run_dir))
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f".{target.name}.{os.getpid()}")
-    unfinished.write_text(html, encoding="utf-8")
+    unfinished.write_text(page, encoding="utf-8")
     unfinished.replace(target)
     return target
 
 
 def render(run: RunRecord) -> str:
     """The page as text: HTML with everything it needs inside, plotly.js once."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-    from plotly.offline import get_plotlyjs
-
-    environment = Environment(
-        loader=PackageLoader("autopytorch_lite.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
     sections = panels(run)
     n_open = len(open_proposals(run.lines))
-    any_drawn = any(panel.figure is not None for section in sections.values() for panel in section)
-    return environment.get_template("report.html.jinja").render(
+    return html.render(
+        "report.html.jinja",
+        panels=[panel for section in sections.values() for panel in section],
         title=_title(run),
         written=datetime.now(UTC).strftime("%d %B %Y, %H:%M UTC"),
         is_done=run.is_done,
@@ -80,33 +74,11 @@ def render(run: RunRecord) -> str:
         columns=_columns(run),
         loss_label="validation loss" if run.metric else run.loss_label,
         leaderboard=_leaderboard(run),
-        panels={name: [_drawn(panel) for panel in section] for name, section in sections.items()},
+        drawn={name: [html.drawn(panel) for panel in section] for name, section in sections.items()},
         failures=failures(run.lines).to_dict("records"),
         arguments=_arguments(run),
         versions=run.about.get("versions", {}),
-        plotly_js=Markup(get_plotlyjs()) if any_drawn else Markup(""),
     )
-
-
-def _drawn(panel: Panel) -> dict[str, Any]:
-    """What the template needs of a panel, the drawing as an HTML fragment."""
-    from markupsafe import Markup
-
-    drawing = ""
-    if panel.figure is not None:
-        drawing = panel.figure.to_html(
-            full_html=False,
-            include_plotlyjs=False,
-            div_id=f"figure-{panel.name}",
-            config={"responsive": True, "displaylogo": False, "displayModeBar": False},
-        )
-    return {
-        "name": panel.name,
-        "title": panel.title,
-        "caption": panel.caption,
-        "min_width": panel.min_width,
-        "drawing": Markup(drawing),
-    }
 
 
 def _title(run: RunRecord) -> str:
