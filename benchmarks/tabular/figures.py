@@ -53,8 +53,8 @@ def difference_figure(summary: Summary) -> go.Figure:
         depth = -1 - 0.4 * n_bars - (place if is_left else n_systems - 1 - place)
         end = 0.5 if is_left else n_systems + 0.5
         figure.add_scatter(
-            x=[rank_of[name], rank_of[name], end], y=[0, depth, depth], mode="lines", line={"width": 1, "color": "grey"},
-            hoverinfo="skip", showlegend=False,
+            x=[rank_of[name], rank_of[name], end], y=[0, depth, depth], mode="lines",
+            line={"width": 1, "color": "grey"}, hoverinfo="skip", showlegend=False,
         )  # fmt: skip
         label = f"{name} ({rank_of[name]:.2f})"
         figure.add_annotation(x=end, y=depth, text=label, showarrow=False, xanchor="right" if is_left else "left")

@@ -23,6 +23,8 @@ _THREADS = (
     "LOKY_MAX_CPU_COUNT",
 )
 _MOST_LOG_BYTES = 20_000
+_GONE_S = 5.0
+"""How long is waited for the killed to be gone."""
 
 
 @dataclass(frozen=True)
@@ -99,13 +101,14 @@ def _bind(pid: int, n_cores: int) -> None:
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Kill the process and everything below it, as far as it still lives."""
     try:
-        root = psutil.Process(process.pid)
-        family = [*root.children(recursive=True), root]
+        children = psutil.Process(process.pid).children(recursive=True)
     except psutil.NoSuchProcess:
-        family = []
-    for member in family:
+        children = []
+    process.kill()
+    for child in children:
         try:
-            member.kill()
+            child.kill()
         except psutil.NoSuchProcess:
             continue
     process.wait()
+    psutil.wait_procs(children, timeout=_GONE_S)

@@ -59,7 +59,10 @@ class Results:
 
     def forget(self, systems: Collection[str]) -> None:
         """Drop the rows of these systems, so that they are measured again."""
-        self.rows = {key: row for key, row in self.rows.items() if key.system not in systems}
+        kept = {key: row for key, row in self.rows.items() if key.system not in systems}
+        if len(kept) == len(self.rows):
+            return
+        self.rows = kept
         unfinished = self._path.with_suffix(".part")
         unfinished.write_text("".join(json.dumps(row) + "\n" for row in self.rows.values()), encoding="utf-8")
         unfinished.replace(self._path)
@@ -79,8 +82,8 @@ class Results:
         path = self._folder / "config.json"
         if not path.exists():
             return
-        before = _EARLIER | json.loads(path.read_text(encoding="utf-8"))["constraint"]
-        if before != config["constraint"]:
+        before = json.loads(path.read_text(encoding="utf-8"))["constraint"]
+        if _EARLIER | before != _EARLIER | config["constraint"]:
             raise HistoryError(f"{self._folder} holds results under {before}, not {config['constraint']}: use another.")
 
 

@@ -91,8 +91,9 @@ class Summary:
 def summarise(rows: Iterable[Row]) -> Summary:
     """The comparison that rows allow.
 
-    A system that was unavailable everywhere is listed and not compared. Compared are the tables and, on each of them,
-    the seeds of which all compared systems have a row; a failure is a row, and worse than any other.
+    A row of a system that was unavailable counts as none, and a system with no other row is listed and not compared.
+    Compared are the tables and, on each of them, the seeds of which all compared systems have a row; a failure is a
+    row, and worse than any other.
 
     Raises:
         DataError: there are no rows.
@@ -103,10 +104,11 @@ def summarise(rows: Iterable[Row]) -> Summary:
     by_system: dict[str, list[Row]] = {}
     for row in rows:
         by_system.setdefault(row["system"], []).append(row)
-    compared = [name for name, own in by_system.items() if any(row["status"] != "unavailable" for row in own)]
-    tables = _common_seeds([by_system[name] for name in compared])
-    losses = _losses([by_system[name] for name in compared], tables)
-    if not tables or not compared:
+    tried = {name: [row for row in own if row["status"] != "unavailable"] for name, own in by_system.items()}
+    compared = [name for name, own in tried.items() if own]
+    tables = _common_seeds([tried[name] for name in compared])
+    losses = _losses([tried[name] for name in compared], tables)
+    if not tables:
         return Summary((), (), (), np.empty((0, 0)), [], _entries(by_system, {}, {}))
     rank_table = ranks(losses)
     order = np.argsort(rank_table.mean(axis=0), kind="stable")

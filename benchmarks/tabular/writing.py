@@ -81,8 +81,8 @@ def _test(summary: Summary) -> list[str]:
     groups = "; ".join(", ".join(group) for group in summary.groups) or "none"
     return [
         f"Friedman test: p = {summary.friedman_p:.2g}. Mean ranks differ by the Nemenyi test at 5 % if they are more "
-        f"than {summary.critical_difference:.2f} apart ({len(summary.tables)} tables, {len(summary.compared)} systems). "
-        f"Not told apart: {groups}.",
+        f"than {summary.critical_difference:.2f} apart ({len(summary.tables)} tables, "
+        f"{len(summary.compared)} systems). Not told apart: {groups}.",
         "",
     ]
 
