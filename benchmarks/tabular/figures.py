@@ -62,7 +62,11 @@ def difference_figure(summary: Summary) -> go.Figure:
     if summary.critical_difference is not None:
         title += f"; critical difference {summary.critical_difference:.2f} (Nemenyi, 5 %)"
     figure.update_xaxes(
-        range=[-1.5, n_systems + 2.5], tickvals=list(range(1, n_systems + 1)), side="top", showgrid=False
+        range=[-1.5, n_systems + 2.5],
+        tickvals=list(range(1, n_systems + 1)),
+        side="top",
+        showgrid=False,
+        zeroline=False,
     )
     figure.update_yaxes(visible=False, range=[-1.8 - 0.4 * n_bars - half, 0.5])
     figure.update_layout(

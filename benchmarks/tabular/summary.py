@@ -156,8 +156,7 @@ def _metric(rows: Iterable[Row], table: str) -> str:
 def _entries(
     by_system: dict[str, list[Row]], rank_of: dict[str, Interval], score_of: dict[str, Interval]
 ) -> tuple[Entry, ...]:
-    order = {name: place for place, name in enumerate([*rank_of, *SYSTEMS])}
-    names = sorted(by_system, key=lambda name: order.get(name, len(order)))
+    names = [name for name in dict.fromkeys([*rank_of, *SYSTEMS, *by_system]) if name in by_system]
     return tuple(_entry(name, by_system[name], rank_of.get(name), score_of.get(name)) for name in names)
 
 

@@ -42,6 +42,7 @@ def test_the_comparison_is_made_of_what_all_have() -> None:
     assert set(summary.compared) == {"hgb", "flaml", "tabm"}
     of = {entry.name: entry for entry in summary.entries}
     assert {name: of[name].rank.mean for name in summary.compared} == {"hgb": 2, "flaml": 2, "tabm": 2}  # type: ignore[union-attr]
+    assert [entry.name for entry in summary.entries] == [*summary.compared, "catboost"]
     assert of["catboost"].rank is None
     assert (of["hgb"].n_ok, of["hgb"].n_rows) == (4, 4)
     assert of["flaml"].overrun_seconds == 3.0
@@ -55,6 +56,11 @@ def test_a_failure_on_one_seed_is_a_failure_on_the_table() -> None:
     summary = summarise(rows)
     assert summary.compared == ("hgb", "tabm")
     assert summary.wins[0][1].mean == 1
+
+
+def test_systems_are_listed_by_mean_rank() -> None:
+    rows = [row("a", name, auc) for name, auc in (("hgb", 0.7), ("mlp", 0.8), ("tabm", 0.9))]
+    assert [entry.name for entry in summarise(rows).entries] == ["tabm", "mlp", "hgb"]
 
 
 def test_nothing_in_common_is_no_comparison() -> None:
