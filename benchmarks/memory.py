@@ -1,4 +1,4 @@
-"""Peak memory of this process and everything below it."""
+"""Peak memory of a process and everything below it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ class PeakMemory:
     """Samples resident memory while the block runs; `megabytes` is the largest sum seen.
 
     Pages that processes share are counted once per process, so the sum is an upper bound.
+
+    Args:
+        pid: of the process; None: this one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pid: int | None = None) -> None:
         self.megabytes = 0.0
+        self._pid = pid
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -35,8 +39,12 @@ class PeakMemory:
             self._sample()
 
     def _sample(self) -> None:
-        here = psutil.Process()
-        total = sum(map(_resident_bytes, [here, *here.children(recursive=True)]))
+        try:
+            root = psutil.Process(self._pid)
+            family = [root, *root.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return
+        total = sum(map(_resident_bytes, family))
         self.megabytes = max(self.megabytes, total / 2**20)
 
 

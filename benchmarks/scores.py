@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn import metrics
 
+from autopytorch_lite.errors import DataError
 from autopytorch_lite.types import Array, FloatArray, Task
 
 
-def primary_loss(task: Task) -> str:
-    """Name of the loss that systems are compared by."""
+def metric_of(task: Task, binary_metric: str) -> str:
+    """The metric that systems are told and compared by: `binary_metric` of two classes, log_loss of more, or rmse."""
+    if task is Task.BINARY:
+        return binary_metric
     return "log_loss" if task.is_classification else "rmse"
+
+
+def loss_of(scores: Mapping[str, float | None], metric: str) -> float:
+    """A metric as a loss, lower is better: roc_auc as 1 - AUC, the others as they are.
+
+    Raises:
+        DataError: the metric is not defined on these rows.
+    """
+    value = scores[metric]
+    if value is None:
+        raise DataError(f"{metric} is not defined: a class has no unseen row.")
+    return 1 - value if metric == "roc_auc" else value
 
 
 def classification_scores(y_true: npt.ArrayLike, probabilities: FloatArray, classes: Array) -> dict[str, float | None]:

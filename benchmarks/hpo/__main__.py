@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 
 from autopytorch_lite.errors import AutoPyTorchLiteError
+from benchmarks.commands import RunByDefault, names
 from benchmarks.hpo.aggregate import Summary, summarise
 from benchmarks.hpo.figures import write_page, write_picture
 from benchmarks.hpo.problems import FAMILIES
@@ -25,28 +26,14 @@ from benchmarks.hpo.tables import markdown
 _BUDGETS = "5,20,50"
 
 
-class _RunByDefault(click.Group):
-    """`python -m benchmarks.hpo DATA_FOLDER ...` is short for `... run DATA_FOLDER ...`."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put the default in front of what names no command."""
-        if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
-            args = ["run", *args]
-        return super().parse_args(ctx, args)
-
-
-@click.group(cls=_RunByDefault)
+@click.group(cls=RunByDefault)
 def main() -> None:
     """Compare searchers on simulated time: regret, ranks, speed-up over random search, thinking time."""
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
 def _numbers(text: str) -> tuple[float, ...]:
     try:
-        numbers = sorted(float(part) for part in _names(text))
+        numbers = sorted(float(part) for part in names(text))
     except ValueError:
         numbers = []
     if not numbers or not numbers[0] > 0:
@@ -91,7 +78,7 @@ def run(
     at = _numbers(budgets)
     try:
         study = Study(
-            data_folder.resolve(), _names(problems), _names(searchers), seeds, limit or at[-1], workers, _names(tasks),
+            data_folder.resolve(), names(problems), names(searchers), seeds, limit or at[-1], workers, names(tasks),
             environments.resolve() if environments is not None else None,
         )  # fmt: skip
         run_study(study, out, jobs, click.echo)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from benchmarks.hpo.aggregate import Entry, Interval, Summary
+from benchmarks.markdown import one_line, table
 
 
 def markdown(summary: Summary) -> str:
@@ -21,15 +22,14 @@ def markdown(summary: Summary) -> str:
         "evaluations",
         "tasks x runs",
     ]
-    lines = [f"## {summary.problem}", "", _line(header), _line(["---"] * len(header))]
-    lines += [_line(_cells(entry, len(budgets))) for entry in summary.entries]
-    lines += ["", *_notes(summary)]
+    rows = [_cells(entry, len(budgets)) for entry in summary.entries]
+    lines = [f"## {summary.problem}", "", *table(header, rows), "", *_notes(summary)]
     return "\n".join(lines) + "\n"
 
 
 def _cells(entry: Entry, n_budgets: int) -> list[str]:
     if not entry.n_runs:
-        return [f"{entry.title}: no number, {_one_line(entry.reason)}", *[""] * (n_budgets + 6)]
+        return [f"{entry.title}: no number, {one_line(entry.reason)}", *[""] * (n_budgets + 6)]
     asked = "" if entry.ask_ms_median is None else f"{entry.ask_ms_median:.2g} ({entry.ask_ms_mean:.2g})"
     return [
         f"{entry.title} (`{entry.label}`)",
@@ -61,7 +61,7 @@ def _notes(summary: Summary) -> list[str]:
         f"workers train {_share(summary, label)} of the time."
         for label, times in summary.parallel.items()
     ]
-    return notes + [f"- {entry.label}: {_one_line(entry.reason)}" for entry in summary.entries if entry.reason]
+    return notes + [f"- {entry.label}: {one_line(entry.reason)}" for entry in summary.entries if entry.reason]
 
 
 def _reached(times: float) -> str:
@@ -73,12 +73,3 @@ def _reached(times: float) -> str:
 def _share(summary: Summary, label: str) -> str:
     share = next(entry.utilisation for entry in summary.entries if entry.label == label)
     return "" if share is None else f"{100 * share:.1f} %"
-
-
-def _one_line(text: str, n_most: int = 200) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= n_most else line[:n_most] + "..."
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |"

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from autopytorch_lite.errors import HistoryError
-from benchmarks.results import Results, RowKey, comparison
+from autopytorch_lite.errors import DataError, HistoryError
+from benchmarks.tabular.results import Results, RowKey, comparison, read_rows
 
 CONFIG = {"constraint": {"time_limit_s": 60}}
 
@@ -27,8 +27,8 @@ def test_rows_survive_the_process_and_count_as_done(tmp_path: Path) -> None:
     key = RowKey("adult", "hgb", 0)
     Results(tmp_path, CONFIG).append(key, row(*key, 0.3, 0.87))
     again = Results(tmp_path, CONFIG)
-    assert key in again
-    assert RowKey("adult", "hgb", 1) not in again
+    assert again.is_done(key, "a revision")
+    assert not again.is_done(RowKey("adult", "hgb", 1), "a revision")
     assert again.rows[key]["metrics"]["log_loss"] == 0.3
 
 
@@ -56,11 +56,45 @@ def test_results_under_another_constraint_are_not_mixed(tmp_path: Path) -> None:
         Results(tmp_path, {"constraint": {"time_limit_s": 120}})
 
 
+def test_a_row_of_another_revision_or_of_a_missing_environment_is_measured_again(tmp_path: Path) -> None:
+    results = Results(tmp_path, CONFIG)
+    old, absent = RowKey("adult", "flaml", 0), RowKey("adult", "tabm", 0)
+    results.append(old, row(*old, 0.3, 0.87, revision="a"))
+    results.append(absent, {**failed(*absent), "status": "unavailable", "revision": "a"})
+    assert results.is_done(old, "a")
+    assert not results.is_done(old, "b")
+    assert not results.is_done(absent, "a")
+
+
+def test_forgotten_systems_are_gone_from_the_file(tmp_path: Path) -> None:
+    results = Results(tmp_path, CONFIG)
+    for name in ("hgb", "ours-all"):
+        results.append(RowKey("adult", name, 0), row("adult", name, 0, 0.3, 0.87))
+    results.forget(["ours-all"])
+    assert [row["system"] for row in read_rows(tmp_path)] == ["hgb"]
+    assert not results.is_done(RowKey("adult", "ours-all", 0), "")
+    results.forget(["hgb"])
+    with pytest.raises(DataError, match="holds no results"):
+        read_rows(tmp_path)
+
+
+def test_results_that_tell_no_metric_were_made_for_log_loss(tmp_path: Path) -> None:
+    Results(tmp_path, CONFIG)
+    Results(tmp_path, {"constraint": {"time_limit_s": 60, "binary_metric": "log_loss"}})
+    with pytest.raises(HistoryError, match="holds results under"):
+        Results(tmp_path, {"constraint": {"time_limit_s": 60, "binary_metric": "roc_auc"}})
+
+
+def test_a_row_is_compared_by_the_metric_that_was_told() -> None:
+    rows = [row("a", "hgb", 0, 0.4, 0.8, metric="roc_auc"), row("a", "ours-all", 0, 0.2, 0.8, metric="roc_auc")]
+    assert "lower loss on 0 of 1" in comparison(rows)
+
+
 def test_done_is_written_last_and_removed_by_a_new_start(tmp_path: Path) -> None:
     results = Results(tmp_path, CONFIG)
     results.append(RowKey("adult", "hgb", 0), row("adult", "hgb", 0, 0.3, 0.87))
     assert not (tmp_path / "DONE").exists()
-    assert results.finish() + "\n" == (tmp_path / "results.txt").read_text()
+    results.finish()
     assert (tmp_path / "DONE").exists()
     Results(tmp_path, CONFIG)
     assert not (tmp_path / "DONE").exists()

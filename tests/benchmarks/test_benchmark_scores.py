@@ -5,7 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks.scores import classification_scores, error_rate, regression_scores
+from autopytorch_lite.errors import DataError
+from autopytorch_lite.types import Task
+from benchmarks.scores import classification_scores, error_rate, loss_of, metric_of, regression_scores
 
 
 def test_binary_scores() -> None:
@@ -48,6 +50,15 @@ def test_a_class_that_was_never_trained_on_counts_as_wrong() -> None:
     assert scores["log_loss"] is not None
     assert math.isfinite(scores["log_loss"])
     assert scores["log_loss"] > 5
+
+
+def test_every_task_has_a_metric_and_every_metric_is_a_loss() -> None:
+    assert [metric_of(task, "roc_auc") for task in Task] == ["roc_auc", "log_loss", "rmse"]
+    assert metric_of(Task.BINARY, "log_loss") == "log_loss"
+    assert loss_of({"roc_auc": 0.9}, "roc_auc") == pytest.approx(0.1)
+    assert loss_of({"rmse": 3.0}, "rmse") == 3.0
+    with pytest.raises(DataError, match="roc_auc is not defined"):
+        loss_of({"roc_auc": None}, "roc_auc")
 
 
 def test_regression_scores() -> None:

@@ -5,11 +5,12 @@ python -m benchmarks.hpo.peers install smac optuna --env ENVIRONMENTS     # or: 
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 import click
+
+from benchmarks.environments import install_all
 
 REQUIREMENTS = {
     "hpbandster": ("hpbandster==0.7.4", "ConfigSpace==1.2.2"),
@@ -35,16 +36,7 @@ def main() -> None:
 )
 def install(names: tuple[str, ...], env: Path, python: str) -> None:
     """Install NAMES below the folder; what is there is brought to the pinned versions. All are tried."""
-    failed = [name for name in (REQUIREMENTS if ALL in names else names) if not _install(name, env / name, python)]
-    if failed:
-        raise click.ClickException(f"Not installed: {', '.join(failed)}. Their rows will say that they are missing.")
-
-
-def _install(name: str, folder: Path, python: str) -> bool:
-    click.echo(f"{name}: {' '.join(REQUIREMENTS[name])} -> {folder}")
-    pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "-q"]
-    commands = ([python, "-m", "venv", str(folder)], [*pip, *REQUIREMENTS[name]])
-    return all(subprocess.run(command, check=False).returncode == 0 for command in commands)
+    install_all({name: REQUIREMENTS[name] for name in (REQUIREMENTS if ALL in names else names)}, env, python)
 
 
 if __name__ == "__main__":

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
 from autopytorch_lite.errors import DataError, HistoryError
 from autopytorch_lite.types import Task
-from benchmarks.scores import error_rate, primary_loss
-from benchmarks.systems import BASELINE
+from benchmarks.scores import error_rate, loss_of, metric_of
+from benchmarks.tabular.systems import BASELINE
 
 Row = dict[str, Any]
 
@@ -25,8 +25,12 @@ class RowKey(NamedTuple):
     seed: int
 
 
+_EARLIER = {"binary_metric": "log_loss"}
+"""What constraints were that did not tell it yet."""
+
+
 class Results:
-    """A folder with config.json, results.jsonl (appended to), results.txt, and DONE, which is written last.
+    """A folder with config.json, results.jsonl (appended to), and DONE, which is written last.
 
     Args:
         folder: made if absent.
@@ -45,9 +49,23 @@ class Results:
         self._path = folder / "results.jsonl"
         self.rows = _read_rows(self._path)
 
-    def __contains__(self, key: object) -> bool:
-        """Whether there is a row, a failure included, so that nothing is left to do."""
-        return key in self.rows
+    def is_done(self, key: RowKey, revision: str) -> bool:
+        """Whether nothing is left to do: there is a row, a failure included, of this revision of the system.
+
+        A system that was unavailable is tried again. A row that tells no revision counts.
+        """
+        row = self.rows.get(key)
+        return row is not None and row["status"] != "unavailable" and row.get("revision", revision) == revision
+
+    def forget(self, systems: Collection[str]) -> None:
+        """Drop the rows of these systems, so that they are measured again."""
+        kept = {key: row for key, row in self.rows.items() if key.system not in systems}
+        if len(kept) == len(self.rows):
+            return
+        self.rows = kept
+        unfinished = self._path.with_suffix(".part")
+        unfinished.write_text("".join(json.dumps(row) + "\n" for row in self.rows.values()), encoding="utf-8")
+        unfinished.replace(self._path)
 
     def append(self, key: RowKey, row: Row) -> None:
         """Keep one row; it is on disk when this returns."""
@@ -56,20 +74,30 @@ class Results:
             file.write(json.dumps(full) + "\n")
         self.rows[key] = full
 
-    def finish(self) -> str:
-        """Write the table and DONE; returns the table."""
-        text = comparison(self.rows.values())
-        (self._folder / "results.txt").write_text(text + "\n", encoding="utf-8")
+    def finish(self) -> None:
+        """Write DONE."""
         (self._folder / "DONE").touch()
-        return text
 
     def _check_constraint(self, config: Mapping[str, Any]) -> None:
         path = self._folder / "config.json"
         if not path.exists():
             return
         before = json.loads(path.read_text(encoding="utf-8"))["constraint"]
-        if before != config["constraint"]:
+        if _EARLIER | before != _EARLIER | config["constraint"]:
             raise HistoryError(f"{self._folder} holds results under {before}, not {config['constraint']}: use another.")
+
+
+def read_rows(folder: Path) -> list[Row]:
+    """The rows of a folder of results.
+
+    Raises:
+        DataError: it holds none.
+        HistoryError: a row is damaged.
+    """
+    rows = list(_read_rows(folder / "results.jsonl").values())
+    if not rows:
+        raise DataError(f"{folder} holds no results.")
+    return rows
 
 
 def _read_rows(path: Path) -> dict[RowKey, Row]:
@@ -100,11 +128,11 @@ def comparison(rows: Iterable[Row]) -> str:
     if not rows:
         raise DataError("There are no results to compare.")
     names = list(dict.fromkeys((row["table"], row["system"]) for row in rows))
-    baselines = {(row["table"], row["seed"]): row for row in rows if row["system"] == BASELINE and _ok(row)}
+    baselines = {(row["table"], row["seed"]): row for row in rows if row["system"] == BASELINE and is_ok(row)}
     cells, ratios = [], {}
     for table, system in names:
         mine = [row for row in rows if (row["table"], row["system"]) == (table, system)]
-        loss, error = (_mean_ratio(mine, baselines, measure) for measure in (_loss, _error))
+        loss, error = (_mean_ratio(mine, baselines, measure) for measure in (row_loss, _error))
         ratios[table, system] = (loss, error)
         cells.append(_cells(table, system, mine, loss, error))
     lines = _aligned([_HEADER, *cells])
@@ -118,14 +146,14 @@ _HEADER = (
 
 
 def _cells(table: str, system: str, rows: list[Row], loss: float, error: float) -> tuple[str, ...]:
-    good = [row for row in rows if _ok(row)]
+    good = [row for row in rows if is_ok(row)]
     if not good:
         return (table, system, f"0/{len(rows)}", "failed", *[""] * (len(_HEADER) - 4))
     return (
         table,
         system,
         f"{len(good)}/{len(rows)}",
-        _number(_mean(_loss(row) for row in good), ".4g"),
+        _number(_mean(row_loss(row) for row in good), ".4g"),
         _percent(loss),
         _number(_mean(1 - _error(row) for row in good), ".4f"),
         _percent(error),
@@ -153,16 +181,19 @@ def _summary(ratios: Mapping[tuple[str, str], tuple[float, float]]) -> list[str]
 
 
 def _failures(rows: Iterable[Row]) -> list[str]:
-    failed = [row for row in rows if not _ok(row)]
+    failed = [row for row in rows if not is_ok(row)]
     return [f"failed: {row['table']} {row['system']} seed {row['seed']}: {row['reason']}" for row in failed]
 
 
-def _ok(row: Row) -> bool:
+def is_ok(row: Row) -> bool:
+    """Whether there is something to compare."""
     return bool(row["status"] == "ok")
 
 
-def _loss(row: Row) -> float:
-    return float(row["metrics"][primary_loss(Task(row["task"]))])
+def row_loss(row: Row) -> float:
+    """The loss that a row is compared by, lower is better."""
+    metric = row.get("metric") or metric_of(Task(row["task"]), _EARLIER["binary_metric"])
+    return loss_of(row["metrics"], metric)
 
 
 def _error(row: Row) -> float:
@@ -171,7 +202,7 @@ def _error(row: Row) -> float:
 
 def _mean_ratio(rows: Iterable[Row], baselines: Mapping[tuple[str, int], Row], measure: Any) -> float:
     """Mean over seeds of a system's measure divided by the baseline's; NaN where there is nothing to divide."""
-    pairs = [(row, baselines.get((row["table"], row["seed"]))) for row in rows if _ok(row)]
+    pairs = [(row, baselines.get((row["table"], row["seed"]))) for row in rows if is_ok(row)]
     ratios = [measure(row) / measure(base) for row, base in pairs if base is not None and measure(base) > 0]
     return fmean(ratios) if ratios else math.nan
 

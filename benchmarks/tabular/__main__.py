@@ -1,0 +1,200 @@
+"""Predictive performance on a folder of tables: ours, public systems, and models with defaults.
+
+python -m benchmarks.tabular DATA_FOLDER --tables adult,shuttle --time 120 --jobs 2 --learners all,neural --out RESULTS
+python -m benchmarks.tabular DATA_FOLDER --systems comparison --time 120 --jobs 2 --environments ENV --out RESULTS
+python -m benchmarks.tabular DATA_FOLDER --systems ablation --time 120 --jobs 2 --out RESULTS
+python -m benchmarks.tabular table RESULTS          # again, from the rows that are there
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+
+from autopytorch_lite.errors import AutoPyTorchLiteError
+from benchmarks.commands import RunByDefault, names
+from benchmarks.tables import TEST_FRACTION, Table, choose, read_manifest, split
+from benchmarks.tabular.fits import Constraint, measure
+from benchmarks.tabular.results import Results, Row, RowKey, read_rows
+from benchmarks.tabular.summary import Summary, summarise
+from benchmarks.tabular.systems import BASELINE, GROUPS, OURS, SYSTEMS, expand, find_system
+from benchmarks.tabular.writing import write_summary
+
+PACKAGES = ("torch", "scikit-learn", "numpy", "pandas", "ConfigSpace")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is asked for, and where things are.
+
+    Attributes:
+        tables: what to fit on.
+        systems: names.
+        n_seeds: splits, from seed 0.
+        constraint: limits and metric.
+        environments: folder of the environments of public systems; None: there is none.
+        run_dirs: where runs of ours are kept; None: nowhere.
+    """
+
+    tables: Sequence[Table]
+    systems: Sequence[str]
+    n_seeds: int
+    constraint: Constraint
+    environments: Path | None = None
+    run_dirs: Path | None = None
+
+    def config(self) -> dict[str, Any]:
+        """As plain data, with versions and machine."""
+        return {
+            "format": 2,
+            "constraint": {**asdict(self.constraint), "test_fraction": TEST_FRACTION},
+            "tables": [table.name for table in self.tables],
+            "systems": list(self.systems),
+            "n_seeds": self.n_seeds,
+            "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
+            "machine": {"processor": platform.machine(), "n_cores": os.cpu_count()},
+        }
+
+
+@click.group(cls=RunByDefault)
+def main() -> None:
+    """Compare systems on tables: losses, ranks, wins, seconds and memory on the same unseen rows."""
+
+
+@main.command()
+@click.argument("folder", metavar="DATA_FOLDER", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="Folder for the results; continued if it exists."
+)
+@click.option("--tables", default="", help="Names from the manifest, separated by commas; by default all.")
+@click.option("--time", "time_limit", type=click.FloatRange(min=0, min_open=True), help="Seconds for each fit.")
+@click.option("--n-trials", type=click.IntRange(min=1), help="Evaluations for each fit of ours.")
+@click.option("--seeds", default=1, show_default=True, type=click.IntRange(min=1), help="How many splits, from seed 0.")
+@click.option(
+    "--jobs",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Cores of every system; worker processes of ours.",
+)
+@click.option(
+    "--systems", help=f"Separated by commas: {', '.join([*GROUPS, *SYSTEMS])}. By default hgb and --learners."
+)
+@click.option(
+    "--learners", default="all", show_default=True, help="Learners of ours, separated by commas: all, neural."
+)
+@click.option("--space", default="default", show_default=True, help="Search space of ours.")
+@click.option(
+    "--binary-metric",
+    default="roc_auc",
+    show_default=True,
+    type=click.Choice(["roc_auc", "log_loss"]),
+    help="What systems are told to optimise, and are compared by, on two classes.",
+)
+@click.option("--environments", type=click.Path(path_type=Path), help="Folder of `benchmarks.tabular.peers install`.")
+@click.option("--again", default="", help="Systems whose rows are dropped and measured again, separated by commas.")
+@click.option("--keep-runs", is_flag=True, help="Keep the run directories of ours below the results.")
+def run(
+    folder: Path,
+    out: Path,
+    tables: str,
+    time_limit: float | None,
+    n_trials: int | None,
+    seeds: int,
+    jobs: int,
+    systems: str | None,
+    learners: str,
+    space: str,
+    binary_metric: str,
+    environments: Path | None,
+    again: str,
+    keep_runs: bool,
+) -> None:
+    """Fit systems on tables and measure them on unseen rows.
+
+    DATA_FOLDER holds manifest.json and the tables it describes. One line per table, system and seed is appended to
+    RESULTS/results.jsonl as it finishes; what is there already is skipped, unless the system's driver, options or
+    pinned versions have changed since.
+    """
+    if time_limit is None and n_trials is None:
+        raise click.UsageError("Give --time, --n-trials or both.")
+    try:
+        plan = Plan(
+            choose(read_manifest(folder), names(tables)),
+            expand(names(systems)) if systems else [BASELINE, *(OURS + name for name in names(learners))],
+            seeds,
+            Constraint(time_limit, n_trials, jobs, space, binary_metric),
+            None if environments is None else environments.resolve(),
+            out / "runs" if keep_runs else None,
+        )
+        repeated = expand(names(again))
+        results = Results(out, plan.config())
+        results.forget(repeated)
+        measure_missing(plan, results)
+        _write(out)
+        results.finish()
+    except AutoPyTorchLiteError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@main.command()
+@click.argument("out", metavar="RESULTS", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--systems", default="", help="Only these, separated by commas; by default all that have rows.")
+def table(out: Path, systems: str) -> None:
+    """Write tables and figures of RESULTS again, from the rows that are there."""
+    try:
+        _write(out, expand(names(systems)))
+    except AutoPyTorchLiteError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def measure_missing(plan: Plan, results: Results) -> None:
+    """Do what is not in `results` yet, each fit in a process of its own; a failure becomes a row with its reason."""
+    for chosen, key in _missing(plan, results):
+        start = time.perf_counter()
+        row = _row(plan, chosen, key)
+        results.append(key, row)
+        outcome = row["status"] if row["status"] == "ok" else f"{row['status']}: {row['reason']}"
+        click.echo(f"{key.table} {key.system} seed {key.seed}: {outcome} after {time.perf_counter() - start:.0f} s")
+
+
+def _missing(plan: Plan, results: Results) -> Iterator[tuple[Table, RowKey]]:
+    """A first seed of everything before the second."""
+    for seed in range(plan.n_seeds):
+        for chosen in plan.tables:
+            for name in plan.systems:
+                key = RowKey(chosen.name, name, seed)
+                if not results.is_done(key, find_system(name).revision()):
+                    yield chosen, key
+
+
+def _row(plan: Plan, chosen: Table, key: RowKey) -> Row:
+    run_dir = None if plan.run_dirs is None else plan.run_dirs / "_".join(map(str, key))
+    row = measure(
+        find_system(key.system),
+        split(chosen, key.seed),
+        key.seed,
+        plan.constraint,
+        environments=plan.environments,
+        run_dir=run_dir,
+    )
+    return {"task": chosen.task.value, "finished": datetime.now(UTC).isoformat(timespec="seconds"), **row}
+
+
+def _write(out: Path, systems: Sequence[str] = ()) -> None:
+    rows = [row for row in read_rows(out) if not systems or row["system"] in systems]
+    summary: Summary = summarise(rows)
+    click.echo(write_summary(summary, rows, out))
+
+
+if __name__ == "__main__":
+    main()

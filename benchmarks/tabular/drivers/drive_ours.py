@@ -1,0 +1,71 @@
+"""Our estimators, whole or with one part taken away or replaced."""
+
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from driver_protocol import Fitted, Job, of_estimator, serve
+
+from autopytorch_lite import AutoTabularClassifier, AutoTabularRegressor
+from autopytorch_lite.search.bohb import BOHB
+from autopytorch_lite.search.random_search import RandomSearch
+
+_OWN = "autopytorch_lite.run.FreezeThaw"
+
+
+def fit(job: Job) -> Fitted:
+    """Search within the limits; `searcher` in the options replaces the estimators' own."""
+    options = dict(job.options)
+    searcher = options.pop("searcher", None)
+    run_dir = Path(options.pop("run_dir", job.folder / "run"))
+    cls = AutoTabularClassifier if job.is_classification else AutoTabularRegressor
+    estimator = cls(
+        time_limit=job.time_limit_s,
+        n_trials=job.n_trials,
+        n_jobs=job.n_cores,
+        metric=job.metric,
+        run_dir=run_dir,
+        random_state=job.seed,
+        verbose=0,
+        **options,
+    )
+    with _searching_with(searcher):
+        estimator.fit(job.X, job.y)
+    return of_estimator(estimator, job, **_facts(estimator, run_dir))
+
+
+def _searching_with(searcher: str | None) -> AbstractContextManager[Any]:
+    """Within it, runs are searched by another searcher, made from the same arguments."""
+    return nullcontext() if searcher is None else patch(_OWN, _SEARCHERS[searcher])
+
+
+def _bohb(space: Any, *, cost_exponent: float, **arguments: Any) -> BOHB:
+    """BOHB, which has no use for seconds."""
+    return BOHB(space, **arguments)
+
+
+def _random(space: Any, *, min_budget: int, eta: float, cost_exponent: float, **arguments: Any) -> RandomSearch:
+    """Random search, every configuration at the largest budget."""
+    return RandomSearch(space, **arguments)
+
+
+_SEARCHERS: dict[str, Callable[..., Any]] = {"bohb": _bohb, "random": _random}
+
+
+def _facts(estimator: Any, run_dir: Path) -> dict[str, Any]:
+    """Counts of evaluations by status and by origin, members, and the ensemble's validation loss over time."""
+    history = estimator.history_
+    trajectory = json.loads((run_dir / "ensemble.json").read_text(encoding="utf-8"))["trajectory"]
+    return {
+        "evaluations": history["status"].value_counts().to_dict(),
+        "origins": history["origin"].value_counts().to_dict(),
+        "n_members": len(estimator.ensemble_),
+        "trajectory": [[point["seconds"], point["loss"]] for point in trajectory],
+    }
+
+
+if __name__ == "__main__":
+    serve(fit)
