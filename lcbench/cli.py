@@ -11,6 +11,7 @@ import click
 import numpy as np
 
 from autopytorch_lite.errors import AutoPyTorchLiteError, NothingTrainedError
+from autopytorch_lite.history.whole_files import replacing
 from lcbench.benchmark import Benchmark
 from lcbench.files import SUFFIXES, open_storage, save
 from lcbench.storage import named_runs
