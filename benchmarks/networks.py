@@ -29,7 +29,7 @@ from autopytorch_lite.space.activity import SpaceWalk
 from autopytorch_lite.space.adapt import adapt
 from autopytorch_lite.space.compile import compile
 from autopytorch_lite.types import Config, ConfigValue, DatasetInfo, FloatArray
-from benchmarks.scores import classification_scores, primary_loss, regression_scores
+from benchmarks.scores import classification_scores, metric_of, regression_scores
 from benchmarks.tables import Split, Table, choose, read_manifest, split
 from search_spaces import load_ranges
 
@@ -182,7 +182,7 @@ def measure(table: Table, data: Split, train: Train, seed: int, epochs: int | No
     """Train one network and measure it on the unseen rows.
 
     Returns:
-        loss (see `scores.primary_loss`), score (accuracy or R2), fit_seconds, predict_seconds, budget (epochs),
+        loss (log loss or RMSE), score (accuracy or R2), fit_seconds, predict_seconds, budget (epochs),
         n_train, facts of the training.
     """
     kind = "classification" if table.task.is_classification else "regression"
@@ -191,7 +191,7 @@ def measure(table: Table, data: Split, train: Train, seed: int, epochs: int | No
     trained = train(data, dataset, budget, seed)
     scores = _scores(dataset, trained.predicted, data.y_test)
     return {
-        "loss": scores[primary_loss(table.task)],
+        "loss": scores[metric_of(table.task, "log_loss")],
         "score": scores["accuracy" if table.task.is_classification else "r2"],
         "fit_seconds": trained.fit_seconds,
         "predict_seconds": trained.predict_seconds,
