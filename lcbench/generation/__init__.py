@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -86,7 +87,9 @@ def _work(run: GenerationRun, n_configs: int, n_jobs: int, progress: Progress) -
     from lcbench.generation.batches import plan_table, train_batch
 
     path = run.path.resolve()
-    with closing(_Processes(n_jobs)) as processes:
+    with closing(_Processes(n_jobs)) as processes, warnings.catch_warnings():
+        # loky replaces a process that keeps the memory of its largest batch; that is as well, and no news
+        warnings.filterwarnings("ignore", "A worker was restarted", UserWarning)
         for _ in processes.done((plan_table, (path, number, n_configs)) for number in range(run.n_tables)):
             pass
         batches = [entry for entry in _planned(run) if entry[1].config_ids[0] < n_configs]
