@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -75,14 +76,16 @@ def measure(
         seed: for everything random in the system.
         constraint: limits and metric.
         environments: folder of the environments of public systems.
-        run_dir: where ours keeps its run; None: nowhere.
+        run_dir: where ours keeps its run; one that is there is removed. None: nowhere.
 
     Returns:
         Plain data: status, reason, metric, revision, and either metrics, seconds, memory and facts, or the traceback.
     """
-    row: Row = {"status": "ok", "reason": "", "revision": system.revision()}
-    row["metric"] = metric_of(data.task, constraint.binary_metric)
-    with tempfile.TemporaryDirectory(prefix="benchmark_") as temporary:
+    metric = metric_of(data.task, constraint.binary_metric)
+    row: Row = {"status": "ok", "reason": "", "metric": metric, "revision": system.revision()}
+    if run_dir is not None and run_dir.exists():
+        shutil.rmtree(run_dir)  # else it would be continued
+    with tempfile.TemporaryDirectory(prefix="benchmark_", ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary)
         try:
             python = system.python(environments)
@@ -94,7 +97,8 @@ def measure(
                 time_limit_s=constraint.kill_after_s(system),
                 python_path=ROOT if system.environment is None else None,
             )
-            return row | _outcome(folder, ended, system, data, classes, constraint, row["metric"])
+            limit_s = constraint.time_limit_s if system.is_timed else None
+            return row | _outcome(folder, ended, data, classes, metric, limit_s)
         except UnavailableError as error:
             return row | {"status": "unavailable", "reason": str(error), "traceback": ""}
         except FitError as error:
@@ -128,8 +132,10 @@ def _write_job(
 
 
 def _options_of_ours(constraint: Constraint, run_dir: Path | None) -> dict[str, str]:
+    """The driver works in another folder, so that paths are made absolute."""
+    space = Path(constraint.search_space)
     kept = {} if run_dir is None else {"run_dir": str(run_dir.resolve())}
-    return {"search_space": constraint.search_space, **kept}
+    return {"search_space": str(space.resolve()) if space.is_file() else constraint.search_space, **kept}
 
 
 def _with_categories(data: Split) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -144,20 +150,12 @@ def _kind(column: pd.Series[Any]) -> str | list[str]:
     return list(column.cat.categories) if isinstance(column.dtype, pd.CategoricalDtype) else str(column.dtype)
 
 
-def _outcome(
-    folder: Path,
-    ended: Ended,
-    system: System,
-    data: Split,
-    classes: Array | None,
-    constraint: Constraint,
-    metric: str,
-) -> Row:
+def _outcome(folder: Path, ended: Ended, data: Split, classes: Array | None, metric: str, limit_s: float | None) -> Row:
+    """What the driver left, scored."""
     facts = _read_json(folder / "facts.json")
     if facts is None:  # a driver that is killed while its speed is measured has done its work
         said = _read_json(folder / "error.json") or {"reason": ended.reason, "traceback": ended.log}
         raise FitError(said["reason"], said["traceback"])
-    limit_s = constraint.time_limit_s if system.is_timed else None
     return {
         "metrics": _scores(data, np.load(folder / "predictions.npy"), classes, metric),
         **facts,

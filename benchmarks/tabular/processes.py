@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -69,7 +71,13 @@ def run_process(
     environment["PYTHONPATH"] = "" if python_path is None else str(python_path)
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, cwd=log.parent, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            command,
+            cwd=log.parent,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
         try:
             _bind(process.pid, n_cores)
@@ -99,16 +107,16 @@ def _bind(pid: int, n_cores: int) -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill the process and everything below it, as far as it still lives."""
+    """Kill the process and everything below it or left behind by it, as far as it still lives."""
     try:
         children = psutil.Process(process.pid).children(recursive=True)
     except psutil.NoSuchProcess:
         children = []
     process.kill()
     for child in children:
-        try:
+        with contextlib.suppress(psutil.NoSuchProcess):
             child.kill()
-        except psutil.NoSuchProcess:
-            continue
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # those whose parent has ended
     process.wait()
     psutil.wait_procs(children, timeout=_GONE_S)

@@ -14,6 +14,13 @@ def run(code: str, folder: Path, time_limit_s: float | None = None) -> Ended:
     return run_process([sys.executable, "-c", code], folder / "log.txt", n_cores=1, time_limit_s=time_limit_s)
 
 
+def is_alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def test_a_dead_process_is_reported_with_its_exit_code_and_last_words(tmp_path: Path) -> None:
     ended = run("import sys; print('first'); print('out of memory', file=sys.stderr); sys.exit(3)", tmp_path)
     assert ended.exit_code == 3
@@ -30,7 +37,16 @@ def test_a_hanging_process_is_killed_with_everything_below_it(tmp_path: Path) ->
     assert ended.exit_code is None
     assert ended.reason.startswith("killed after ")
     pid = int(ended.log)
-    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    assert not is_alive(pid)
+
+
+def test_what_a_process_leaves_behind_is_killed_too(tmp_path: Path) -> None:
+    child = "import subprocess, sys; c = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])"
+    ended = run(child + "; print(c.pid)", tmp_path)
+    assert ended.exit_code == 0
+    start = time.perf_counter()
+    while is_alive(int(ended.log)):
+        assert time.perf_counter() - start < 10
 
 
 def test_a_process_gets_the_cores_it_was_given_and_no_modules_of_ours(tmp_path: Path) -> None:

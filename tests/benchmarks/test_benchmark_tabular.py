@@ -135,6 +135,15 @@ def test_predictions_count_although_the_process_dies_later(data_folder: Path, tm
     assert row["metrics"]["log_loss"] == pytest.approx(np.log(3))
 
 
+def test_a_run_that_was_kept_is_not_continued(data_folder: Path, tmp_path: Path) -> None:
+    """Ours continues a run directory that holds a run, with more time than the others got."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "history.jsonl").touch()
+    data = split(read_manifest(data_folder)[0], 0)
+    measure(a_driver(tmp_path, "raise ValueError"), data, 0, Constraint(60), run_dir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_table_arrives_as_it_was_sent(tmp_path: Path) -> None:
     """Categories keep their levels, texts become categories, and a level called NA is not missing."""
     frame = pd.DataFrame(
