@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import json
 from itertools import pairwise
 from pathlib import Path
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
+from torch.nn.utils import parameters_to_vector
 
 from autopytorch_lite.training.evaluation import evaluation_outputs
 from benchmarks import throughput_generation, throughput_training
@@ -56,8 +58,25 @@ def test_accuracies_of_diverged_runs_are_left_out() -> None:
     assert "(3 of 4 did not diverge)" in text
 
 
+TRAINED = {
+    "stack": lambda stack: stack.outputs(make_rows(64).dense),
+    "trainer": lambda trainer: parameters_to_vector(trainer.network.parameters()),
+    "network": lambda network: parameters_to_vector(network.parameters()),
+    "net": lambda net: parameters_to_vector(net.module_.parameters()),
+    "mlp": lambda mlp: torch.from_numpy(mlp.coefs_[0]),
+}
+"""What a system's epoch keeps its network in -> numbers that training changes."""
+
+
 @pytest.mark.parametrize("system", throughput_training.SYSTEMS)
-def test_every_system_takes_an_epoch(system: str) -> None:
+def test_every_epoch_trains(system: str) -> None:
     if system == "skorch":
         pytest.importorskip("skorch")
-    throughput_training.SYSTEMS[system][1](make_rows(64), 16, 16)()
+    epoch = throughput_training.SYSTEMS[system][1](make_rows(64), 16, 16)
+    epoch()
+    ((name, kept),) = [item for item in inspect.getclosurevars(epoch).nonlocals.items() if item[0] in TRAINED]
+    before = TRAINED[name](kept).detach().clone()
+    epoch()
+    after = TRAINED[name](kept).detach()
+    assert not torch.equal(before, after)
+    assert after.isfinite().all()
