@@ -21,12 +21,14 @@ import torch
 from loky.process_executor import ProcessPoolExecutor
 from scipy.stats import ttest_rel, wilcoxon
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from autopytorch_lite.errors import AutoPyTorchLiteError
 from autopytorch_lite.execution.limits import thread_environment
 from autopytorch_lite.execution.serving import end_with_parent
 from autopytorch_lite.metrics import Metric
+from autopytorch_lite.networks.layers import Dropout
+from autopytorch_lite.networks.seeding import seeded_rng
 from autopytorch_lite.training.loop import Trainer
 from autopytorch_lite.training.stackable import DROPOUT_LEVELS, Perceptron
 from autopytorch_lite.types import Config
@@ -43,6 +45,7 @@ def plain_training(trainer: Trainer, rows: NetworkRows, n_epochs: int, n_classes
     """Train as Auto-PyTorch does: DataLoader, autograd, float32, metrics of training batches as they come.
 
     Validation and test rows are evaluated after every epoch, in batches of the same size; no gradient is looked at.
+    Row orders and dropped units are those of ours, so that final accuracies can be compared training by training.
 
     Returns:
         Validation accuracy at the end, in percent.
@@ -59,19 +62,21 @@ def plain_training(trainer: Trainer, rows: NetworkRows, n_epochs: int, n_classes
         rows.everything.targets.split([n_train, n_val, len(rows.everything) - n_train - n_val]), strict=True,
     )]  # fmt: skip
     batch_size = trainer.plan.batch_size
-    generator = torch.Generator().manual_seed(trainer.seed)
-    train = DataLoader(parts[0], batch_size, shuffle=True, drop_last=batch_size < n_train, generator=generator)
+    order = RowOrder(n_train, trainer.seed)
+    own = torch.Generator()  # what the loader draws for itself leaves the sequence of dropped units alone
+    train = DataLoader(parts[0], batch_size, sampler=order, drop_last=batch_size < n_train, generator=own)
     others = [DataLoader(part, batch_size) for part in parts[1:]]
-    torch.manual_seed(trainer.seed)
-    for _ in range(n_epochs):
+    for epoch in range(1, n_epochs + 1):
         network.train()
+        order.epoch = epoch
         outputs = []
-        for x, y in train:
-            optimizer.zero_grad()
-            batch_outputs = network(x)
-            trainer.plan.loss(batch_outputs, y).mean().backward()
-            optimizer.step()
-            outputs.append((batch_outputs.detach(), y))
+        with seeded_rng(trainer.seed, epoch):
+            for x, y in train:
+                optimizer.zero_grad()
+                batch_outputs = network(x)
+                trainer.plan.loss(batch_outputs, y).mean().backward()
+                optimizer.step()
+                outputs.append((batch_outputs.detach(), y))
         schedule.step()
         scores(outputs, n_classes)
         network.eval()
@@ -80,15 +85,35 @@ def plain_training(trainer: Trainer, rows: NetworkRows, n_epochs: int, n_classes
     return 100 * val["accuracy"]
 
 
+class RowOrder(Sampler[int]):
+    """The order of training rows that a `Trainer` draws for an epoch.
+
+    Args:
+        n_rows: training rows.
+        seed: of the trainer.
+    """
+
+    def __init__(self, n_rows: int, seed: int):
+        self.epoch = 1
+        self._n_rows = n_rows
+        self._seed = seed
+
+    def __len__(self) -> int:
+        return self._n_rows
+
+    def __iter__(self) -> Iterator[int]:
+        yield from np.random.default_rng([self._seed, self.epoch]).permutation(self._n_rows).tolist()
+
+
 def plain_network(trainer: Trainer) -> nn.Sequential:
-    """The trainer's network of torch's own layers, with the same weights."""
+    """The trainer's network as a plain sequence of layers, with the same weights."""
     perceptron = Perceptron.of(trainer.network)
     assert perceptron is not None, "the space has perceptrons only"
     layers: list[nn.Module] = []
     for linear, n_dropped in zip(perceptron.linears, (*perceptron.n_dropped, None), strict=True):
         copy = nn.Linear(linear.in_features, linear.out_features)
         copy.load_state_dict(linear.state_dict())
-        dropout = [] if n_dropped is None else [nn.Dropout(n_dropped / DROPOUT_LEVELS)]
+        dropout = [] if n_dropped is None else [Dropout(n_dropped / DROPOUT_LEVELS)]
         layers += [copy, nn.ReLU(), *dropout]
     return nn.Sequential(*layers[:-1])
 

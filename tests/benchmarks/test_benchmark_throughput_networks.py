@@ -47,6 +47,8 @@ def test_generation_is_compared_with_a_plain_loop(data_folder: Path, tmp_path: P
     rows = [json.loads(line) for line in (tmp_path / "out" / "runs.jsonl").read_text().splitlines()]
     assert [row["config_id"] for row in rows] == [0, 1, 2, 3]
     assert all(row["plain_s"] > 0 and row["ours_s"] > 0 for row in rows)
+    differences = [row["ours_val_accuracy"] - row["plain_val_accuracy"] for row in rows]
+    assert max(map(abs, differences)) < 1e-3, "same rows, same dropped units"
 
 
 def test_accuracies_of_diverged_runs_are_left_out() -> None:
