@@ -30,6 +30,8 @@ from autopytorch_lite.types import Array
 
 UPDATE_FLOATS = 2**16
 """Weights that are updated at once: they, their gradients and slots stay in a core's cache between the operations."""
+ALIGNMENT = 16
+"""Numbers in a cache line: the parts of a network's parameters begin at multiples of it."""
 EVALUATION_FLOATS = 2**18
 """Activations of the widest layer that are computed at once in evaluation."""
 _TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -108,9 +110,9 @@ class StackedTrainer:
         found = []
         for rows in dense.to(self._device).split(n_rows):
             hidden = rows.expand(len(self), *rows.shape)
-            for weight, bias in layers:
-                hidden = torch.baddbmm(bias, hidden.to(weight.dtype), weight).relu_()
-            found.append(torch.baddbmm(head[1], hidden.to(head[0].dtype), head[0]).float().transpose(1, 2))
+            for layer in layers:
+                hidden = _affine(hidden, *layer).relu_()
+            found.append(_affine(hidden, *head).float().transpose(1, 2))
         return torch.cat(found, dim=2)
 
     @torch.inference_mode()
@@ -120,23 +122,17 @@ class StackedTrainer:
 
     def is_finite(self) -> Array:
         """Whether all weights of a network are finite, bool (K,)."""
-        sums = torch.stack([tensor.sum(dim=1) for tensor in self._weights.tensors])
-        found: Array = sums.isfinite().all(dim=0).cpu().numpy()
+        found: Array = self._weights.everything.sum(dim=1).isfinite().cpu().numpy()
         return found
 
-    def last_gradients(self) -> list[tuple[Array, Array]]:
+    def last_gradients(self) -> list[Array]:
         """Gradients of the last step of each network's last epoch, without decay, as torch's optimisers get them.
 
         Returns:
-            Per layer the gradients of weights and biases, float32 (K, size), and which of them are real and no padding,
-            bool (K, size).
+            Per layer the gradients of weights and biases, float32 (K, size); see `real_weights`. Valid until the next
+            epoch.
         """
-        layers = zip(self._last_gradients.layers, self._last_gradients.biases, self._real_weights(), strict=True)
-        n = len(self)
-        return [
-            (torch.cat([weight.reshape(n, -1), bias.reshape(n, -1)], dim=1).cpu().numpy(), real)
-            for weight, bias, real in layers
-        ]
+        return [layer.cpu().numpy() for layer in self._last_gradients.own]
 
     @torch.no_grad()
     def write_back(self) -> None:
@@ -171,21 +167,20 @@ class StackedTrainer:
         for trainer, perceptron in zip(self.trainers, self._perceptrons, strict=True):
             yield trainer, perceptron.linears
 
-    def _real_weights(self) -> Iterator[Array]:
-        """Per layer which entries of `last_gradients` are real, bool (K, size)."""
-        widths = np.array([net.widths for net in self._perceptrons])
-        for layer, (n_in, n_out) in enumerate(pairwise(self._widths)):
-            is_input = np.arange(n_in) < widths[:, layer, None]
-            is_output = np.arange(n_out) < widths[:, layer + 1, None]
-            weights = is_input[:, :, None] & is_output[:, None, :]
-            yield np.concatenate([weights.reshape(len(self), -1), is_output], axis=1)
+    def real_weights(self) -> list[Array]:
+        """Per layer which entries of `last_gradients` are real and no padding, bool (K, size)."""
+        real = _Parameters(len(self), self._widths, torch.device("cpu"))
+        for number, perceptron in enumerate(self._perceptrons):
+            for layer, (n_in, n_out) in enumerate(pairwise(perceptron.widths)):
+                real.layers[layer][number, :n_in, :n_out] = 1
+                real.biases[layer][number, :, :n_out] = 1
+        return [layer.bool().numpy() for layer in real.own]
 
     def _keep_gradients(self, segment: Segment) -> None:
         """Keep the gradients of the networks that end their epoch with this segment."""
         following = [later.n_networks for later in self._batches.segments if later.first == segment.last]
         ending = slice(following[0] if following else 0, segment.n_networks)
-        for kept, gradient in zip(self._last_gradients.tensors, self._gradients.tensors, strict=True):
-            kept[ending] = gradient[ending]
+        self._last_gradients.everything[ending] = self._gradients.everything[ending]
 
     def _zeros(self) -> _Parameters:
         return _Parameters(len(self), self._widths, self._device)
@@ -210,30 +205,38 @@ class _Parameters:
     """One number per weight and bias of all networks.
 
     Attributes:
-        layers: per layer a tensor (K, n_in, n_out).
+        everything: (K, size): weights of the first layer, its biases, those of the second, and so on; each part begins
+            at a multiple of `ALIGNMENT`, and what lies between stays zero.
+        layers: per layer a view (K, n_in, n_out) of it.
         biases: per layer a view (K, 1, n_out).
-        tensors: where these lie: one tensor (K, size) per layer, and one for the biases of all.
+        own: per layer a view (K, size) of weights and biases together, with the zeros between them.
     """
 
     def __init__(self, n_networks: int, widths: Sequence[int], device: torch.device):
-        self._widths = widths
-        sizes = [n_in * n_out for n_in, n_out in pairwise(widths)]
-        self._set([torch.zeros(n_networks, size, device=device) for size in (*sizes, sum(widths[1:]))])
+        size = sum(_aligned(n_in * n_out) + _aligned(n_out) for n_in, n_out in pairwise(widths))
+        self._set(torch.zeros(n_networks, size, device=device), widths)
 
-    def _set(self, tensors: Sequence[Tensor]) -> None:
-        n = len(tensors[0])
-        self.tensors = list(tensors)
-        self.layers = [
-            tensor.view(n, *shape) for tensor, shape in zip(tensors[:-1], pairwise(self._widths), strict=True)
-        ]
-        self.biases = [bias[:, None] for bias in tensors[-1].split(list(self._widths[1:]), dim=1)]
+    def _set(self, everything: Tensor, widths: Sequence[int]) -> None:
+        self.everything, self._widths = everything, widths
+        self.layers, self.biases, self.own = [], [], []
+        start = 0
+        for n_in, n_out in pairwise(widths):
+            middle = start + _aligned(n_in * n_out)
+            end = middle + _aligned(n_out)
+            self.layers.append(everything[:, start : start + n_in * n_out].view(-1, n_in, n_out))
+            self.biases.append(everything[:, None, middle : middle + n_out])
+            self.own.append(everything[:, start:end])
+            start = end
 
     def first(self, n: int) -> _Parameters:
         """A view of the first `n` networks."""
         view = object.__new__(_Parameters)
-        view._widths = self._widths
-        view._set([tensor[:n] for tensor in self.tensors])
+        view._set(self.everything[:n], self._widths)
         return view
+
+
+def _aligned(n: int) -> int:
+    return -(-n // ALIGNMENT) * ALIGNMENT
 
 
 class _Workspace:
@@ -311,6 +314,14 @@ def _multiply(left: Tensor, right: Tensor, *, out: Tensor, plus: Tensor | None =
     return torch.bmm(left, right, out=out) if plus is None else torch.baddbmm(plus, left, right, out=out)
 
 
+def _affine(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """(K, n, n_in), (K, n_in, n_out) and (K, 1, n_out) -> (K, n, n_out); one kernel for a lone network."""
+    inputs = inputs.to(weight.dtype)
+    if len(weight) == 1:
+        return torch.nn.functional.linear(inputs[0], weight[0].T, bias[0, 0])[None]
+    return torch.baddbmm(bias, inputs, weight)
+
+
 def _output_gradient(outputs: Tensor, step: StepData, is_softmax: bool) -> Tensor:
     """Derivative of the mean losses by the outputs, (k, n_outputs, B)."""
     if is_softmax:
@@ -324,10 +335,10 @@ def _first(columns: Sequence[Tensor | None], n: int) -> list[Tensor | None]:
 
 def _blocks(parameters: Sequence[_Parameters]) -> Iterator[tuple[Tensor, ...]]:
     """The same columns of all, in pieces of about `UPDATE_FLOATS` numbers; whole on a GPU, and of a lone network."""
-    for tensors in zip(*(named.tensors for named in parameters), strict=True):
-        n, size = tensors[0].shape
-        width = max(1, UPDATE_FLOATS // n) if tensors[0].device.type == "cpu" and n > 1 else size
-        yield from zip(*(tensor.split(width, dim=1) for tensor in tensors), strict=True)
+    tensors = [named.everything for named in parameters]
+    n, size = tensors[0].shape
+    width = max(1, UPDATE_FLOATS // n) if tensors[0].device.type == "cpu" and n > 1 else size
+    return zip(*(tensor.split(width, dim=1) for tensor in tensors), strict=True)
 
 
 def _pairs(linear: torch.nn.Linear, stacked: _Parameters, number: int, layer: int) -> Iterator[tuple[Tensor, Tensor]]:

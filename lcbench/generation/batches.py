@@ -147,7 +147,11 @@ class _Planner:
         if self._settings.precision != "auto":
             return (self._settings.precision,) * (len(widths) - 1)
         products = [(len(sizes), n_rows, *pair) for pair in pairwise(widths)]
-        return tuple(faster_precision(product, self._device, in_training=in_training) for product in products)
+        chosen = [faster_precision(product, self._device, in_training=in_training) for product in products]
+        if not in_training and "bfloat16" in chosen:  # those before it give what would be converted anyway
+            last = len(chosen) - 1 - chosen[::-1].index("bfloat16")
+            chosen[:last] = ["bfloat16"] * last
+        return tuple(chosen)
 
 
 def _size(trainer: Trainer, rows: NetworkRows) -> TrainingSize:

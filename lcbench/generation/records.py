@@ -11,7 +11,7 @@ import numpy as np
 
 from autopytorch_lite.types import Array, FloatArray
 from lcbench.generation.evaluation import Evaluation
-from lcbench.generation.gradients import gradient_statistics
+from lcbench.generation.gradients import GradientStatistics
 from lcbench.generation.trainings import Training
 
 Log = dict[str, list[float | None]]
@@ -35,12 +35,15 @@ def watched(
         gradients: whether statistics of gradients are among the tags.
     """
     started_s = time.perf_counter()
+    statistics = GradientStatistics(training.real_weights()) if gradients else None
     steps: list[dict[str, Array]] = []
     for epoch in range(n_epochs + 1):
         learning_rates = training.learning_rates()
         if epoch:
             training.train_epoch()
-        values = _measured(training, evaluation, gradients and epoch > 0)
+        values = _measured(training, evaluation)
+        if statistics is not None and epoch:
+            values |= statistics(training.gradients())
         seconds = (time.perf_counter() - started_s if epoch else 0.0) * np.asarray(shares)
         is_finite = training.is_finite()
         steps.append({tag: np.where(is_finite, numbers, np.nan) for tag, numbers in values.items()})
@@ -49,11 +52,10 @@ def watched(
     return [logs[training.order.index(number)] for number in range(len(logs))]
 
 
-def _measured(training: Training, evaluation: Evaluation, gradients: bool) -> dict[str, FloatArray]:
+def _measured(training: Training, evaluation: Evaluation) -> dict[str, FloatArray]:
     values = evaluation(training.predictions())
     found = {f"Train/{_TAGS.get(name, name)}": numbers for name, numbers in values.items()}
-    found["Train/loss"] = training.train_losses()
-    return found | (gradient_statistics(training.gradients()) if gradients else {})
+    return found | {"Train/loss": training.train_losses()}
 
 
 def _log(steps: Sequence[Mapping[str, Array]], number: int) -> Log:

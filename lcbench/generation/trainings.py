@@ -15,7 +15,6 @@ from autopytorch_lite.training.evaluation import evaluation_outputs
 from autopytorch_lite.training.loop import CURVES
 from autopytorch_lite.training.stacked import StackedTrainer
 from autopytorch_lite.types import Array, FloatArray
-from lcbench.generation.gradients import Layer
 from lcbench.generation.tables import NetworkRows
 
 
@@ -40,8 +39,12 @@ class Training(Protocol):
         """Mean training loss of each network on the training rows, in evaluation mode as of `predictions`, (K,)."""
         ...
 
-    def gradients(self) -> list[Layer]:
-        """Gradients of the last batch of the last epoch."""
+    def gradients(self) -> list[Array]:
+        """Per layer the gradients of the last batch of the last epoch, float32 (K, size)."""
+        ...
+
+    def real_weights(self) -> list[Array]:
+        """Which entries of `gradients` are real and no padding, bool (K, size); always the same."""
         ...
 
     def learning_rates(self) -> FloatArray:
@@ -100,9 +103,13 @@ class StackTraining:
         """See `Training`."""
         return self._losses
 
-    def gradients(self) -> list[Layer]:
+    def gradients(self) -> list[Array]:
         """See `Training`."""
         return self._stack.last_gradients()
+
+    def real_weights(self) -> list[Array]:
+        """See `Training`."""
+        return self._stack.real_weights()
 
     def learning_rates(self) -> FloatArray:
         """See `Training`."""
@@ -151,17 +158,18 @@ class LoneTraining:
         """See `Training`."""
         return np.array([self._loss])
 
-    def gradients(self) -> list[Layer]:
-        """See `Training`; a layer is a module with weights of its own."""
-        layers = []
-        for module in self._prepared.trainer.network.modules():
-            parts = [
-                weight.grad.reshape(1, -1) for weight in module.parameters(recurse=False) if weight.grad is not None
-            ]
-            if parts:
-                values = torch.cat(parts, dim=1).cpu().numpy()
-                layers.append((values, np.ones(values.shape, dtype=bool)))
-        return layers
+    def gradients(self) -> list[Array]:
+        """See `Training`; a layer is a module with weights of its own. Zero before there is a gradient."""
+        return [torch.cat([_gradient(weight) for weight in layer])[None].cpu().numpy() for layer in self._layers()]
+
+    def real_weights(self) -> list[Array]:
+        """See `Training`."""
+        return [np.ones((1, sum(weight.numel() for weight in layer)), dtype=bool) for layer in self._layers()]
+
+    def _layers(self) -> list[list[Tensor]]:
+        modules = self._prepared.trainer.network.modules()
+        layers = [[weight for weight in module.parameters(recurse=False) if weight.requires_grad] for module in modules]
+        return [layer for layer in layers if layer]
 
     def learning_rates(self) -> FloatArray:
         """See `Training`."""
@@ -170,3 +178,8 @@ class LoneTraining:
     def is_finite(self) -> Array:
         """See `Training`."""
         return np.array([not self._has_diverged])
+
+
+def _gradient(weight: Tensor) -> Tensor:
+    gradient = torch.zeros_like(weight) if weight.grad is None else weight.grad
+    return gradient.detach().reshape(-1)

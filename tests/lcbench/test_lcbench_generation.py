@@ -21,7 +21,7 @@ from lcbench.analysis import analyse
 from lcbench.cli import main
 from lcbench.generation import GenerationRun
 from lcbench.generation.evaluation import Evaluation
-from lcbench.generation.gradients import gradient_statistics
+from lcbench.generation.gradients import GradientStatistics
 from lcbench.simulation import RecordedTask
 
 TAG = "Train/val_accuracy"
@@ -239,10 +239,11 @@ def test_metrics_are_those_of_scikit_learn() -> None:
 
 def test_statistics_of_gradients_are_those_of_numpy() -> None:
     rng = np.random.default_rng(0)
-    values = rng.normal(size=(2, 12)).astype(np.float32)
-    real = np.array([[True] * 12, [True] * 9 + [False] * 3])
-    found = gradient_statistics([(values * real, real)])
-    for number, n in enumerate((12, 9)):
+    values = rng.normal(size=(3, 12)).astype(np.float32)
+    values[2] = -np.abs(values[2])
+    real = np.array([[True] * 12, [True] * 9 + [False] * 3, [True] * 9 + [False] * 3])
+    found = GradientStatistics([real])([values * real])
+    for number, n in enumerate((12, 9, 9)):
         own = values[number, :n]
         expected = {"max": own.max(), "mean": own.mean(), "std": own.std(ddof=1), "q25": np.quantile(own, 0.25)}
         for name, value in expected.items():

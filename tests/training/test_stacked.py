@@ -120,7 +120,7 @@ def test_last_gradients_are_those_of_the_last_batch():
     stack = fit_stacked(make_trainers(), rows, N_EPOCHS)
     number = [trainer.seed for trainer in stack.trainers].index(2)
     linears = [module for module in alone.network.modules() if isinstance(module, torch.nn.Linear)]
-    for linear, (values, real) in zip(linears, stack.last_gradients(), strict=True):
+    for linear, values, real in zip(linears, stack.last_gradients(), stack.real_weights(), strict=True):
         found = values[number][real[number]]
         wanted = torch.cat([linear.weight.grad.T.reshape(-1), linear.bias.grad])
         np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-6)
