@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from autopytorch_lite.errors import DivergedError
 from autopytorch_lite.pipeline.neural import Prepared
@@ -166,7 +166,7 @@ class LoneTraining:
         """See `Training`."""
         return [np.ones((1, sum(weight.numel() for weight in layer)), dtype=bool) for layer in self._layers()]
 
-    def _layers(self) -> list[list[Tensor]]:
+    def _layers(self) -> list[list[nn.Parameter]]:
         modules = self._prepared.trainer.network.modules()
         layers = [[weight for weight in module.parameters(recurse=False) if weight.requires_grad] for module in modules]
         return [layer for layer in layers if layer]
