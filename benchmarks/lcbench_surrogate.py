@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -38,6 +39,7 @@ class SurrogateFolder:
         names: the hyperparameters, in the order of the recorded configurations.
         space: the space of the surrogate, plain names.
         tasks: the tasks' OpenML task ids, as text.
+        task_of: name of a table -> its task.
 
     Raises:
         DataError: the folder has no surrogate.py.
@@ -50,6 +52,8 @@ class SurrogateFolder:
         self.names: tuple[str, ...] = tuple(self._module.SPACE)
         self.space = _space_of(self._module.SPACE)
         self.tasks: tuple[str, ...] = tuple(map(str, self._module.INSTANCES))
+        names = json.loads((folder / "instance_names.json").read_text())
+        self.task_of: dict[str, str] = {names[task]["name"]: task for task in self.tasks if task in names}
         self._recorded = {_rounded(row) for row in np.load(self._recorded_path)["configs"]}
 
     def task(self, name: str) -> Any:

@@ -32,8 +32,11 @@ from autopytorch_lite.networks.seeding import seeded_rng
 from autopytorch_lite.training.loop import Trainer
 from autopytorch_lite.training.stackable import DROPOUT_LEVELS, Perceptron
 from autopytorch_lite.types import Config
+from benchmarks.lcbench_surrogate import SurrogateFolder
 from benchmarks.tables import choose, read_manifest
 from lcbench.generation import GenerationRun, SourceTable, generate
+from lcbench.generation.configurations import random_configurations, recorded_config
+from lcbench.generation.sources import divided
 from lcbench.generation.tables import NetworkRows, TrainingTable
 
 METRICS = ("accuracy", "balanced_accuracy", "neg_log_loss")
@@ -225,6 +228,28 @@ def measure(
     return rows, {"plain": plain, "ours": ours, **arguments}
 
 
+def recorded_seconds(surrogate: SurrogateFolder, sources: list[SourceTable], n_configs: int, seed: int) -> str:
+    """What LCBench's own machines took for the same configurations, as its surrogate predicts it, in words.
+
+    Args:
+        surrogate: of LCBench.
+        sources: tables; those that are not among the surrogate's tasks are left out.
+        n_configs: on each of them.
+        seed: of the generation.
+    """
+    seconds = {}
+    for source in sources:
+        if source.name in surrogate.task_of:
+            task = surrogate.task(surrogate.task_of[source.name])
+            configs = random_configurations("lcbench", divided(source, seed).info, n_configs, seed)
+            named = [recorded_config(config, "lcbench") for config in configs]
+            seconds[source.name] = sum(float(task.curve(config)["time"][-1]) for config in named)
+    parts = ", ".join(f"{name} {value:,.0f} s" for name, value in seconds.items())
+    return (
+        f"LCBench's own trainings of these configurations, by its surrogate: {sum(seconds.values()):,.0f} s ({parts})"
+    )
+
+
 def summary(rows: list[dict[str, Any]], totals: dict[str, Any]) -> str:
     """What is published."""
     frame = pd.DataFrame(rows)
@@ -273,19 +298,33 @@ def accuracies(name: Any, frame: pd.DataFrame) -> str:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="runs.jsonl of an earlier run with the same options: its plain loop is not repeated.",
 )
+@click.option(
+    "--surrogate",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of LCBench's surrogate: adds the seconds that LCBench itself took.",
+)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for runs.jsonl and summary.txt.")
 def main(
-    folder: Path, tables: str, configs: int, epochs: int, jobs: int, seed: int, earlier: Path | None, out: Path | None
+    folder: Path,
+    tables: str,
+    configs: int,
+    epochs: int,
+    jobs: int,
+    seed: int,
+    earlier: Path | None,
+    surrogate: Path | None,
+    out: Path | None,
 ) -> None:
     """Time `lcbench generate` and a plain loop on tables of DATA_FOLDER, and compare their final accuracies."""
     try:
         chosen = choose(read_manifest(folder), tables.split(","))
         sources = [SourceTable(table.name, *table.read()) for table in chosen]
         known = [json.loads(line) for line in earlier.read_text().splitlines()] if earlier else None
+        theirs = None if surrogate is None else recorded_seconds(SurrogateFolder(surrogate), sources, configs, seed)
         rows, totals = measure(sources, configs, epochs, jobs, seed, known)
     except AutoPyTorchLiteError as error:
         raise click.ClickException(str(error)) from error
-    text = summary(rows, totals)
+    text = "\n".join([summary(rows, totals), *([] if theirs is None else ["", theirs])])
     click.echo(text)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import log_ndtr, ndtr
 
-from autopytorch_lite.types import FloatArray
+from autopytorch_lite.types import FloatArray, IntArray
 
 _FAR = -6.0
 """Below so many standard deviations the closed form loses all digits and its asymptotic series takes over."""
@@ -14,6 +14,8 @@ _NEWS = np.arange(-3.0, 7.01, 0.4)
 _LOG_WEIGHTS = -(_NEWS**2) / 2 - np.log(np.exp(-(_NEWS**2) / 2).sum())
 _CHANCES = np.cumsum(np.exp(_LOG_WEIGHTS)[::-1])[::-1]
 """Probability of at least so good news."""
+_N_HALVINGS = 12
+"""Steps of the search for the largest reservation value."""
 
 
 def log_expected_improvement(means: FloatArray, deviations: FloatArray, best: float) -> FloatArray:
@@ -68,3 +70,44 @@ def log_improvement_rate(
         paid = costs[:, rung, None] + (costs[:, -1:] - costs[:, rung, None]) * _CHANCES
         rates = np.maximum(rates, (gains_above - np.log(paid)).max(axis=1))
     return np.asarray(rates)
+
+
+def reservation_order(
+    means: FloatArray, deviations: FloatArray, news: FloatArray, costs: FloatArray, best: float, *, foresight: float
+) -> IntArray:
+    """Places of candidates, the largest reservation value first.
+
+    The reservation value of a candidate is what it may be asked to improve upon while its best plan (see
+    `log_improvement_rate`) still promises the price of time. At a price equal to the best rate that anybody promises
+    now, that candidate is the first; but improvements get rarer during a search, so time spent today is worth less than
+    that. At a lower price those come first that may become much better than all others, although they promise less
+    for the next training.
+
+    Args:
+        means, deviations, news, costs, best: see `log_improvement_rate`; m candidates.
+        foresight: the price is the best rate of now divided by this; 1 orders by the rate.
+
+    Returns:
+        Int array, shape (m,). Only the first places are exact: behind them come those that fell out later, and among
+        these the order is by rate.
+
+    Source: Weitzman (1979); Xie et al. (2024), whose price decays as here, but is held until nothing is worth it.
+    """
+    rates = log_improvement_rate(means, deviations, news, costs, best)
+    price = rates.max() - np.log(foresight)
+    rounds_survived = np.zeros(len(means), dtype=np.int64)
+    left = np.flatnonzero(rates >= price)
+    low, high = best, max(best, float((means - _FAR * deviations).max()))
+    for _ in range(_N_HALVINGS):
+        rounds_survived[left] += 1
+        if len(left) == 1:
+            break
+        middle = (low + high) / 2
+        found = log_improvement_rate(means[left], deviations[left], news[left], costs[left], middle)
+        worth_it = found >= price
+        if worth_it.any():
+            left, low = left[worth_it], middle
+            rates[left] = found[worth_it]
+        else:
+            high = middle
+    return np.lexsort((-rates, -rounds_survived))

@@ -46,8 +46,8 @@ class FreezeThaw:
     A Gaussian process joins what was observed at all rungs and, if there is a prior, what is known from other tasks.
     Candidates are random configurations, those of the prior, those begun before, and the neighbours of the best. For
     each the best plan is found: train up to some rung, and go on only if what is seen there is good enough. The one
-    whose plan promises the most improvement at the largest budget per cost is begun (origin "model") or continued from
-    its checkpoint. Nobody waits for a rung to fill.
+    that may become best at the largest budget, for the price of time (see `foresight`), is begun (origin "model") or
+    continued from its checkpoint. Nobody waits for a rung to fill.
 
     Args:
         space: what to search.
@@ -62,6 +62,9 @@ class FreezeThaw:
         n_local: neighbours looked at for each proposal.
         cost_exponent: 0 ignores time, 1 asks for improvement per second; None: 0.3 with a prior, which knows what takes
             long, else 0. With 0, seconds change nothing and a search can be repeated.
+        foresight: how many times more improvement per cost is to be had now than later on: 1 takes whoever promises
+            most for the next training, more prefers those that may become much better than that; None: 1 with a prior,
+            else 100.
 
     Raises:
         BudgetError: budgets or eta contradict each other.
@@ -86,11 +89,14 @@ class FreezeThaw:
         n_candidates: int = 300,
         n_local: int = 120,
         cost_exponent: float | None = None,
+        foresight: float | None = None,
     ):
         self.space = space
         if cost_exponent is None:
             cost_exponent = 0.0 if prior is None else 0.3
-        self._options = Options(eta, n_candidates, n_local, cost_exponent)
+        if foresight is None:
+            foresight = 100.0 if prior is None else 1.0
+        self._options = Options(eta, n_candidates, n_local, cost_exponent, foresight)
         self._budgets = rungs(min_budget, max_budget, eta)
         self._sampler = ConfigurationSampler(space)
         self._baseline = Portfolio(baseline, self._sampler, "Baseline")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from autopytorch_lite.history.trial import Finished, Line, Proposed, Status
-from autopytorch_lite.search.acquisition import log_expected_improvement, log_improvement_rate
+from autopytorch_lite.search.acquisition import log_expected_improvement, reservation_order
 from autopytorch_lite.search.freeze_thaw_model import Forecast, LossModel
 from autopytorch_lite.search.gaussian_process import Geometry
 from autopytorch_lite.search.ledger import Ledger
@@ -47,12 +47,14 @@ class Options:
     n_candidates: int
     n_local: int
     cost_exponent: float
+    foresight: float
 
     def __post_init__(self) -> None:
         rules = {
             "n_candidates must be at least 1": (self.n_candidates >= 1, self.n_candidates),
             "n_local must be at least 0": (self.n_local >= 0, self.n_local),
             "cost_exponent must be at least 0": (self.cost_exponent >= 0, self.cost_exponent),
+            "foresight must be at least 1": (self.foresight >= 1, self.foresight),
         }
         for rule, (holds, value) in rules.items():
             if not holds:
@@ -162,15 +164,16 @@ class Candidates:
         best: float,
         pending: list[tuple[int, int]],
     ) -> list[int]:
-        """Places of columns and neighbours, by the rate of improvement they promise, best first."""
+        """Places of columns and neighbours, by what they may become for the price of time, best first."""
         vectors = self._sampler.codec.encode_many(neighbours)
         outlook = self._model.outlook(columns, vectors, pending)
         reached = np.concatenate([rungs[columns], np.full(len(neighbours), -1)])
         epochs = np.array(self._budgets) - np.array([0, *self._budgets])[reached + 1][:, None]
         costs = np.maximum(epochs, 0) * np.exp(self._options.cost_exponent * outlook.log_rates)[:, None]
         news = np.where(epochs[:, :-1] > 0, outlook.news, 0.0)
-        rates = log_improvement_rate(outlook.final.means, outlook.final.deviations, news, costs, best)
-        return np.argsort(-rates, kind="stable").tolist()
+        final = outlook.final
+        foresight = self._options.foresight
+        return reservation_order(final.means, final.deviations, news, costs, best, foresight=foresight).tolist()
 
     def _overdue_rung(self, waiting: Iterable[int]) -> int | None:
         """The rung from which somebody has to go on now, so that rungs stay near the proportions of successive halving.
@@ -243,7 +246,8 @@ class Candidates:
 
     def _observe(self, column: int, line: Finished) -> None:
         if not line.ok and line.status is not Status.STOPPED:
-            self._note(column, self._rung_of(line.key.budget), math.nan)
+            for rung in {self._rung_of(line.key.budget), len(self._budgets) - 1}:  # it will never be good either
+                self._note(column, rung, math.nan)
             return
         last = self._rung_of(line.key.budget) if line.ok else len(self._budgets) - 1
         for rung, budget in enumerate(self._budgets[: last + 1]):

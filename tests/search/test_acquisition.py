@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.integrate import quad
+from scipy.optimize import brentq
 from scipy.stats import norm
 
-from autopytorch_lite.search.acquisition import log_expected_improvement, log_improvement_rate
+from autopytorch_lite.search.acquisition import log_expected_improvement, log_improvement_rate, reservation_order
 
 
 @pytest.mark.parametrize(("mean", "deviation", "best"), [(0.0, 1.0, 0.0), (1.0, 0.2, 0.5), (-2.0, 1.5, 1.0)])
@@ -57,3 +58,41 @@ def test_a_cheap_rung_that_tells_much_makes_beginning_worthwhile() -> None:
     ]
     assert (np.diff(rates) > 0).all()
     assert rates[-1] - rates[0] > np.log(5)
+
+
+def some_candidates(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    deviations = rng.uniform(0.1, 2, n)
+    return rng.normal(0, 1, n), deviations, deviations[:, None] * rng.uniform(0, 1, (n, 2)), rng.uniform(0.1, 3, (n, 3))
+
+
+@pytest.mark.parametrize("foresight", [3.0, 100.0, 1e4])
+@pytest.mark.parametrize("seed", range(5))
+def test_the_first_has_the_largest_reservation_value(foresight: float, seed: int) -> None:
+    means, deviations, news, costs = some_candidates(np.random.default_rng(seed), 12)
+    price = log_improvement_rate(means, deviations, news, costs, 0.5).max() - np.log(foresight)
+
+    def value(i: int) -> float:
+        def surplus(bar: float) -> float:
+            one = slice(i, i + 1)
+            return log_improvement_rate(means[one], deviations[one], news[one], costs[one], bar)[0] - price
+
+        return brentq(surplus, -50, 50)
+
+    values = np.array([value(i) for i in range(12)])
+    order = reservation_order(means, deviations, news, costs, 0.5, foresight=foresight)
+    assert sorted(order) == list(range(12))
+    assert values[order[0]] == pytest.approx(values.max(), abs=0.01)
+
+
+def test_without_foresight_the_order_is_that_of_the_rates() -> None:
+    candidates = some_candidates(np.random.default_rng(0), 20)
+    rates = log_improvement_rate(*candidates, 0.3)
+    assert reservation_order(*candidates, 0.3, foresight=1.0).tolist() == np.argsort(-rates).tolist()
+
+
+def test_foresight_prefers_what_may_become_much_better() -> None:
+    """A small certain gain has the better rate; a wide guess may become far better for the same cost."""
+    means, deviations = np.array([0.5, -1.0]), np.array([0.01, 1.0])
+    news, costs = np.zeros((2, 1)), np.ones((2, 2))
+    assert reservation_order(means, deviations, news, costs, 0.0, foresight=1.0)[0] == 0
+    assert reservation_order(means, deviations, news, costs, 0.0, foresight=100.0)[0] == 1
