@@ -20,13 +20,15 @@ def evaluation_outputs(network: TabularNetwork, dense: Tensor, codes: Tensor, pr
     """
     was_training = network.training
     device = next(network.parameters()).device
-    network.eval()
+    if was_training:  # to go through all layers takes as long as a row
+        network.eval()
     n_rows = max(1, VECTORS_PER_CHUNK // network.vectors_per_row)
     chunks = zip(dense.split(n_rows), codes.split(n_rows), strict=True)
     with computing_in(precision, device):
         outputs = [network(rows.to(device), row_codes.to(device)).float() for rows, row_codes in chunks]
-    network.train(was_training)
-    return torch.cat(outputs)
+    if was_training:
+        network.train()
+    return torch.cat(outputs) if len(outputs) > 1 else outputs[0]
 
 
 def class_probabilities(outputs: Tensor) -> Tensor:
