@@ -269,7 +269,7 @@ class _AutoTabular(BaseEstimator):
         """Run the search for what is left of the time, then select and load the ensemble."""
         n_workers = resolve_n_jobs(self.n_jobs)
         limit_ms = self.max_predict_ms_per_row
-        self._run.request = replace(self._run.request, max_predict_ms_per_row=limit_ms)
+        self._run.request = replace(self._run.request, max_predict_ms_per_row=limit_ms)  # it may change from before
         result = self._run.search(
             time_limit_s=None
             if time_limit is None
@@ -441,7 +441,7 @@ def _search_seconds(time_limit: float, spent_s: float, limit_ms: float | None) -
     """
     to_finish_s = min(0.4 + 0.02 * time_limit, 3.0)
     if limit_ms is not None:
-        to_finish_s += min(0.5 + 0.04 * time_limit, 5.0)
+        to_finish_s += min(2.0 + 0.03 * time_limit, 10.0)
     return max(time_limit - spent_s - to_finish_s, 0.1)
 
 

@@ -280,12 +280,17 @@ class TableRun:
         """The final ensemble and its models, within the limit on the time for one row if there is one; None: no trial.
 
         A limit that no model keeps is told by a warning.
+
+        Args:
+            library: the candidates.
+            max_seconds: after which a selection ends early. Under a limit, ensembles are loaded and measured for about
+                twice as long besides.
         """
         limit_ms = self.request.max_predict_ms_per_row
         if limit_ms is None or not len(library):
             ensemble = self.select_ensemble(library, max_seconds=max_seconds)
             return None if ensemble is None else (ensemble, self.predictor(ensemble))
-        end = math.inf if max_seconds is None else time.monotonic() + max_seconds
+        end = math.inf if max_seconds is None else time.monotonic() + 2 * max_seconds
         served = select_under_limit(
             library,
             Latency(limit_ms),

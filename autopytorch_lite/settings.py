@@ -76,6 +76,7 @@ def resolve_request(arguments: Mapping[str, Any], info: DatasetInfo) -> RunReque
     metric = resolve_metric(arguments["metric"], info.task, info.n_outputs)
     ranges = installed_only(with_edits(_ranges(arguments["search_space"]), learner_edits(arguments["learners"])))
     min_budget, max_budget = resolve_budgets(arguments, ranges.pop("budgets", {}), info)
+    limit_ms = arguments["max_predict_ms_per_row"]
     return RunRequest(
         metric=metric.name,
         ranges=ranges,
@@ -88,7 +89,7 @@ def resolve_request(arguments: Mapping[str, Any], info: DatasetInfo) -> RunReque
         precision=_resolve_precision(arguments["precision"]),
         seed=resolve_seed(arguments["random_state"]),
         is_time_aware=arguments["n_trials"] is None,
-        max_predict_ms_per_row=arguments["max_predict_ms_per_row"],
+        max_predict_ms_per_row=limit_ms if limit_ms is None else float(limit_ms),
     )
 
 

@@ -67,9 +67,11 @@ def _measured(ensemble: Ensemble, predictor: EnsemblePredictor, rows: Sequence[A
 def _pruned(served: Served, library: Library, rows: Sequence[Any], limit_ms: float) -> Served:
     """The same ensemble without the members that take most time for their weight, as many as it takes."""
     while served.timing.total_ms > limit_ms and len(served.ensemble.members) > 1:
-        member_ms = served.timing.member_ms
-        worst = max(served.ensemble.members, key=lambda member: member_ms[member.key] / member.weight)
-        left = [member for member in served.ensemble.members if member != worst]
+        left, expected_ms = list(served.ensemble.members), served.timing.total_ms
+        while expected_ms > limit_ms and len(left) > 1:
+            worst = max(left, key=lambda member: served.timing.member_ms[member.key] / member.weight)
+            left.remove(worst)
+            expected_ms -= served.timing.member_ms[worst.key]
         total = sum(member.weight for member in left)
         members = tuple(Member(key, weight / total) for key, weight in left)
         ensemble = replace(served.ensemble, members=members, loss=library.loss(members))

@@ -129,12 +129,14 @@ def _columns(run: RunRecord, found: Families, shown: Sequence[Family]) -> list[C
         columns.append(("weight in the ensemble", [family.weight for family in shown], _percent))
     if found.loss is not None:
         rises = [0.0 if family.loss_without is None else max(family.loss_without - found.loss, 0.0) for family in shown]
-        columns.append(("ensemble without it", rises, lambda value: f"+{value:.2g}" if value else "same"))
+        columns.append(("ensemble without it", rises, lambda value: f"+{value:.2g}" if value else "–"))
     return columns
 
 
 def _percent(value: float) -> str:
-    return f"{value:.0%}" if value >= 0.005 or not value else "<1%"
+    if not value:
+        return "–"
+    return f"{value:.0%}" if value >= 0.005 else "<1%"
 
 
 def _add_column(
@@ -158,7 +160,13 @@ def _add_column(
         "text": words,
         "hovertemplate": "%{y}<br>" + heading + ": %{text}<extra></extra>",
     }
-    axis: dict[str, Any] = {"showgrid": False, "showticklabels": False, "ticks": "", "showline": False}
+    axis: dict[str, Any] = {
+        "showgrid": False,
+        "showticklabels": False,
+        "ticks": "",
+        "showline": False,
+        "zeroline": False,
+    }
     if position == 0:
         low, high = min(values), max(values)
         figure.add_scatter(
@@ -213,7 +221,7 @@ def diversity_panel(run: RunRecord) -> Panel | None:
     if correlations is None:
         return None
     labels = [f"{names[key].removeprefix('neural: ').replace('_', ' ')} {key.config_id} @ {key.budget}" for key in keys]
-    figure = new_figure(height=int(np.clip(150 + 34 * len(keys), 300, 640)))
+    figure = new_figure(height=int(np.clip(140 + 42 * len(keys), 300, 720)))
     lowest = float(np.floor(10 * correlations.min()) / 10)
     figure.add_heatmap(
         z=[shortened(row, 3) for row in correlations],
@@ -230,8 +238,9 @@ def diversity_panel(run: RunRecord) -> Panel | None:
         showscale=False,
         hovertemplate="%{y}<br>%{x}<br>correlation of errors %{z:.3f}<extra></extra>",
     )
-    figure.update_xaxes(type="category", showgrid=False, ticks="", tickangle=-35, tickfont={"size": 11})
-    figure.update_yaxes(type="category", showgrid=False, ticks="", autorange="reversed", tickfont={"size": 11})
+    quiet = {"type": "category", "showgrid": False, "showline": False, "ticks": "", "constrain": "domain"}
+    figure.update_xaxes(**quiet, tickangle=-35, tickfont={"size": 11})
+    figure.update_yaxes(**quiet, autorange="reversed", scaleanchor="x", tickfont={"size": 11})
     caption = (
         "Correlation of the members' errors on validation rows: dark pairs err alike, pale ones help each other. "
         "Members are named by learner, configuration @ epochs, and stand beside others of their family."

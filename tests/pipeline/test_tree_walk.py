@@ -2,14 +2,9 @@
 
 import numpy as np
 import pytest
-from sklearn.ensemble import (
-    ExtraTreesClassifier,
-    HistGradientBoostingClassifier,
-    HistGradientBoostingRegressor,
-    RandomForestRegressor,
-)
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-from autopytorch_lite.pipeline.tree_walk import BoosterWalk, walk_of_trees
+from autopytorch_lite.pipeline.tree_walk import BoosterWalk
 
 RNG = np.random.default_rng(0)
 N_ROWS = 400
@@ -18,7 +13,9 @@ CODES = RNG.choice([0, 1, 3, 4, 7, 90, 200], size=(N_ROWS, 2)).astype(np.float64
 X = np.column_stack([NUMBERS[:, :2], CODES[:, 0], NUMBERS[:, 2], CODES[:, 1]])
 X[RNG.random(X.shape) < 0.1] = np.nan
 SIGNAL = np.nan_to_num(X[:, 0]) + np.isin(X[:, 2], [1, 4, 90]) + 0.3 * RNG.normal(size=N_ROWS)
-UNSEEN = np.array([[np.nan] * 5, [0, 0, 2, 0, 5], [0, 0, -3, 0, -1], [9, -9, 250, 1e30, 199], [0, 0, 255, 0, -0.0]], dtype=np.float64)
+UNSEEN = np.array(
+    [[np.nan] * 5, [0, 0, 2, 0, 5], [0, 0, -3, 0, -1], [9, -9, 250, 1e30, 199], [0, 0, 255, 0, -0.0]], dtype=np.float64
+)
 ROWS = np.vstack([X[:60], UNSEEN])
 CATEGORICAL = np.array([False, False, True, False, True])
 
@@ -34,19 +31,8 @@ def test_boosters(categorical, n_classes):
     np.testing.assert_array_equal(walk.raw_predictions(ROWS[:1]), walk.raw_predictions(ROWS)[:1])
 
 
-@pytest.mark.parametrize("kind", [ExtraTreesClassifier, RandomForestRegressor])
-def test_forests(kind):
-    y = (SIGNAL > 0.5) if kind is ExtraTreesClassifier else SIGNAL
-    forest = kind(n_estimators=8, random_state=0).fit(X, y)
-    rows = np.nan_to_num(ROWS, posinf=0).astype(np.float32)
-    rows[:9] = ROWS[:9].astype(np.float32)
-    values = walk_of_trees([tree.tree_ for tree in forest.estimators_]).leaf_values(rows)
-    for i, tree in enumerate(forest.estimators_):
-        np.testing.assert_allclose(values[:, i], tree.tree_.predict(rows).reshape(len(rows), -1))
-
-
-def test_a_tree_that_is_a_single_leaf_is_walked_too():
-    forest = RandomForestRegressor(n_estimators=2, max_depth=None, min_samples_leaf=300).fit(X, SIGNAL)
-    walk = walk_of_trees([tree.tree_ for tree in forest.estimators_])
-    assert walk.depth == 0
-    assert walk.leaf_values(np.zeros((1, 5), dtype=np.float32)).shape == (1, 2, 1)
+def test_trees_of_a_single_leaf_are_walked_too():
+    booster = HistGradientBoostingRegressor(max_iter=3, min_samples_leaf=300, early_stopping=False).fit(X, SIGNAL)
+    walk = BoosterWalk.of(booster)
+    assert walk.trees.depth == 0
+    np.testing.assert_allclose(walk.raw_predictions(ROWS), booster._raw_predict(ROWS))

@@ -19,7 +19,6 @@ from autopytorch_lite.pipeline.graph import Categorical, Component, Constant, Fl
 from autopytorch_lite.pipeline.learner import Learner
 from autopytorch_lite.pipeline.serialize import dump_objects, load_objects
 from autopytorch_lite.pipeline.traditional import Growth, Model, class_weights, column_learner
-from autopytorch_lite.pipeline.tree_walk import FEW_ROWS, TreeWalk, walk_of_trees
 from autopytorch_lite.types import Array, ConfigValue, DatasetInfo, FloatArray
 
 MAX_ROWS = 100_000
@@ -93,7 +92,6 @@ class ForestModel(Model):
         self._kind = kind
         self._values = dict(values)
         self._trees: list[Any] = []
-        self._walk: TreeWalk | None = None
         self._prior: FloatArray | None = None
 
     def grow(self, X: Array, y: Array, weight: FloatArray | None, growth: Growth) -> None:
@@ -107,21 +105,13 @@ class ForestModel(Model):
         )
         forest.estimators_ = [None] * growth.start  # scikit-learn draws the seeds of further trees after so many others
         forest.fit(X, y, sample_weight=weight)
-        self._walk = None
         self._trees += [estimator.tree_ for estimator in forest.estimators_[growth.start :]]
         if growth.is_classification:
             self._prior = np.bincount(y, weights=weight) / len(y)
 
     def predict(self, X: Array) -> FloatArray:
         """See `Model.predict`."""
-        if len(X) > FEW_ROWS:
-            return next(self.stages(X, [len(self._trees)]))
-        if self._walk is None:
-            self._walk = walk_of_trees(self._trees)
-        total = self._walk.leaf_values(X.astype(np.float32)).sum(axis=1)
-        if self._prior is None:
-            return total[:, 0] / len(self._trees)
-        return (total + self._prior) / (len(self._trees) + 1)
+        return next(self.stages(X, [len(self._trees)]))
 
     def stages(self, X: Array, rounds: Sequence[int]) -> Iterator[FloatArray]:
         """See `Model.stages`; together they cost as much as one prediction."""
@@ -141,7 +131,6 @@ class ForestModel(Model):
     def load(self, folder: Path) -> None:
         """See `Model.load`."""
         parts = load_objects(folder / FILE)
-        self._walk = None
         self._trees, self._prior = unpack_trees(parts["trees"], parts["n_features"]), parts["prior"]
 
 
