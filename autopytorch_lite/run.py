@@ -307,7 +307,7 @@ class TableRun:
     def _raw_rows(self) -> list[Any]:
         """Rows as they are predicted, one a table, to measure with."""
         at = np.linspace(0, len(self.dataset) - 1, min(10, len(self.dataset))).astype(int)
-        return [self.dataset.schema.decode(self.dataset.table.take([i])) for i in at]
+        return [self.dataset.schema.decode(self.dataset.table.take(slice(i, i + 1))) for i in at]
 
     def _warn_above(self, limit_ms: float, served: Served) -> None:
         if served.timing.total_ms <= limit_ms:

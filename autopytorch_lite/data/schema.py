@@ -270,7 +270,8 @@ def _decoded(column: Column, n_rows: int, numbers: Iterator[FloatArray], codes: 
     if column.dropped:
         return np.full(n_rows, np.nan)
     if column.is_encoded_categorical:
-        levels = pd.Categorical.from_codes(next(codes), categories=pd.Index(as_objects(column.categories)))
+        known: Any = pd.Index(as_objects(column.categories))
+        levels = pd.Categorical.from_codes(next(codes), categories=known)
         return levels if column.dtype == "category" else levels.astype(object)
     blocks = [next(numbers) for _ in column.numeric_names]
     if column.dates is None:

@@ -68,7 +68,7 @@ def _owners(encoder: Any) -> IntArray | None:
         return np.repeat(np.arange(len(widths)), widths)
     if isinstance(encoder, TargetStatistics):
         narrow, wide = np.flatnonzero(~encoder.is_wide_), np.flatnonzero(encoder.is_wide_)
-        widths = () if encoder.one_hot_ is None else [len(levels) for levels in encoder.one_hot_.categories_]
+        widths = () if encoder.one_hot_ is None else tuple(map(len, encoder.one_hot_.categories_))
         return np.concatenate(
             [np.repeat(narrow, widths) if len(widths) else narrow[:0], *[wide] * len(encoder.encoders_)]
         )

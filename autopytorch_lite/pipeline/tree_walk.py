@@ -96,7 +96,7 @@ class BoosterWalk:
 
     def raw_predictions(self, X: FloatArray) -> FloatArray:
         """What the booster's loss makes predictions of: (n, d) -> (n, k)."""
-        X = X[:, self.order]
+        X = np.asarray(X[:, self.order], dtype=np.float64)
         n_categorical = self.codes.shape[1]
         if n_categorical:
             cells, beyond = X[:, :n_categorical], len(self.codes) - 1

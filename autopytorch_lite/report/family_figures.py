@@ -53,7 +53,7 @@ def race_panel(run: RunRecord, shown: Sequence[Family]) -> Panel:
     drawn: list[float] = []
     for family, color in zip(shown, QUALITATIVE, strict=False):
         times = [line.finished_s for line in family.ok]
-        losses = list(np.minimum.accumulate([line.loss for line in family.ok]))
+        losses = list(np.minimum.accumulate([float(line.loss or 0.0) for line in family.ok]))
         drawn += losses
         _add_steps(figure, times, losses, end, name=family.name, color=color, width=2.0)
     steps = (run.ensemble or {}).get("trajectory") or []
@@ -129,7 +129,7 @@ def _columns(run: RunRecord, found: Families, shown: Sequence[Family]) -> list[C
         columns.append(("weight in the ensemble", [family.weight for family in shown], _percent))
     if found.loss is not None:
         rises = [0.0 if family.loss_without is None else max(family.loss_without - found.loss, 0.0) for family in shown]
-        columns.append(("ensemble without it", rises, lambda value: f"+{value:.2g}" if value else "–"))
+        columns.append(("ensemble without it", rises, lambda value: f"+{value:.2g}" if value else "as good"))
     return columns
 
 

@@ -44,8 +44,14 @@ def _searching_with(searcher: str | None) -> AbstractContextManager[Any]:
 def _bohb(run: TableRun, space: Any) -> BOHB:
     """BOHB over the same rungs, which has no use for seconds."""
     asked = run.request
-    budgets = {"min_budget": asked.min_budget, "max_budget": asked.max_budget, "eta": asked.eta}
-    return BOHB(space, **budgets, portfolio=asked.portfolio, seed=asked.seed)
+    return BOHB(
+        space,
+        min_budget=asked.min_budget,
+        max_budget=asked.max_budget,
+        eta=asked.eta,
+        portfolio=asked.portfolio,
+        seed=asked.seed,
+    )
 
 
 def _random(run: TableRun, space: Any) -> RandomSearch:
