@@ -307,7 +307,8 @@ class TableRun:
     def _raw_rows(self) -> list[Any]:
         """Rows as they are predicted, one a table, to measure with."""
         at = np.linspace(0, len(self.dataset) - 1, min(10, len(self.dataset))).astype(int)
-        return [self.dataset.schema.decode(self.dataset.table.take(slice(i, i + 1))) for i in at]
+        table = self.dataset.schema.decode(self.dataset.table.take(at))
+        return [table[i : i + 1] for i in range(len(at))]
 
     def _warn_above(self, limit_ms: float, served: Served) -> None:
         if served.timing.total_ms <= limit_ms:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -30,8 +31,8 @@ class Timing:
 class Latency:
     """A limit, and what has been measured so far.
 
-    Trials record their own time where they are trained, beside other workers. Members of a loaded predictor are
-    measured again, alone; how the two relate corrects the records of the others.
+    Trials record the least that they took where they were trained, beside other workers. Members of a loaded predictor
+    are measured again, alone; how the two relate corrects the records of the others.
 
     Attributes:
         limit_ms: milliseconds that one row may take.
@@ -50,9 +51,14 @@ class Latency:
         return self.member_ms.get(key, self.factor * recorded_ms)
 
     def learn(self, timing: Timing, recorded_ms: Mapping[TrialKey, float]) -> None:
-        """Take in the timing of a predictor, and what its members had recorded."""
-        self.fixed_ms = timing.fixed_ms
-        self.member_ms.update(timing.member_ms)
+        """Take in the timing of a predictor, and what its members had recorded.
+
+        What is fixed is the same for all predictors, so the least that was ever seen of it counts, and the members are
+        charged with the rest.
+        """
+        self.fixed_ms = min(self.fixed_ms or math.inf, timing.fixed_ms)
+        charged_ms, alone_ms = timing.total_ms - self.fixed_ms, sum(timing.member_ms.values())
+        self.member_ms.update({key: ms * charged_ms / alone_ms for key, ms in timing.member_ms.items()})
         recorded = sum(recorded_ms[key] for key in timing.member_ms)
         if recorded > 0:
-            self.factor = sum(timing.member_ms.values()) / recorded
+            self.factor = charged_ms / recorded

@@ -165,7 +165,12 @@ class Library:
         keys = [key for key in self.ranked() if self.learner(key) != without]
         if not keys:
             return None
-        options: dict[str, Any] = {"metric": self.metric, "size": size, "sample_weight": self.sample_weight, "seed": seed}
+        options: dict[str, Any] = {
+            "metric": self.metric,
+            "size": size,
+            "sample_weight": self.sample_weight,
+            "seed": seed,
+        }
         if latency is None:
             return self._ensemble(keys, select(self._stacked(keys), self.targets, out_of_time=out_of_time, **options))
         costs = np.array([self._predict_ms(key, latency) for key in keys])

@@ -10,7 +10,7 @@ from autopytorch_lite.ensemble.latency import Latency, Timing
 from autopytorch_lite.ensemble.library import Ensemble, Library, Member
 from autopytorch_lite.ensemble.predictor import EnsemblePredictor
 
-MAX_ROUNDS = 4
+MAX_ROUNDS = 6
 """Ensembles that are loaded and measured, at most."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from autopytorch_lite.data.target import TargetSchema
 from autopytorch_lite.ensemble.latency import Timing
 from autopytorch_lite.ensemble.selection import weighted_average
 from autopytorch_lite.history.trial import TrialKey
-from autopytorch_lite.pipeline.latency import median_ms
+from autopytorch_lite.pipeline.latency import times_ms
 from autopytorch_lite.pipeline.learner import Learner
 from autopytorch_lite.types import Array, FloatArray
 
@@ -89,7 +90,8 @@ class EnsemblePredictor:
         """
         tables = [self.schema.encode(row) for row in rows]
         total_ms = min(
-            median_ms(lambda i: self.predict(rows[i % len(rows)]), n_calls=20, max_seconds=0.1) for _ in range(3)
+            statistics.median(times_ms(lambda i: self.predict(rows[i % len(rows)]), n_calls=20, max_seconds=0.1))
+            for _ in range(3)
         )
         alone = {member.key: self.with_weights({member.key: 1.0}) for member in self.members}
         return Timing(total_ms, {key: predictor._encoded_ms(tables) for key, predictor in alone.items()})
@@ -105,7 +107,8 @@ class EnsemblePredictor:
         Whoever predicts uses no threads of its own: they save little, and where cores are shared, they wait for each
         other.
         """
-        kept, openmp = table.keeping(), self._openmp()
+        kept = table.keeping()
+        openmp = _openmp(frozenset(type(learner) for member in self.members for learner in member.learners))
         learners = [learner for member in self.members for learner in member.learners]
         weights = [member.weight / len(member.learners) for member in self.members for _ in member.learners]
 
@@ -113,17 +116,13 @@ class EnsemblePredictor:
             with openmp.limit(limits=1):
                 return learner.predict(kept)
 
-        if threads is not None:
-            return weighted_average(list(threads.map(predict, learners)), weights)
-        with openmp.limit(limits=1):
-            return weighted_average([learner.predict(kept) for learner in learners], weights)
+        run = map if threads is None else threads.map
+        return weighted_average(list(run(predict, learners)), weights)
 
     def _encoded_ms(self, tables: Sequence[EncodedTable]) -> float:
         """Milliseconds for a row that is encoded already."""
-        return median_ms(lambda i: self._predict_chunk(tables[i % len(tables)]), n_calls=9, max_seconds=0.03)
-
-    def _openmp(self) -> ThreadpoolController:
-        return _openmp(frozenset(type(learner) for member in self.members for learner in member.learners))
+        times = times_ms(lambda i: self._predict_chunk(tables[i % len(tables)]), n_calls=9, max_seconds=0.03)
+        return statistics.median(times)
 
     def predict_labels(self, X: Any, *, owner: str = "EnsemblePredictor") -> Array:
         """Labels as they came in, shape (n_rows,); or values, shape (n_rows,) or (n_rows, n_targets)."""
