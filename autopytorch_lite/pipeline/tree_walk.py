@@ -87,7 +87,7 @@ class BoosterWalk:
     def of(cls, booster: Any) -> BoosterWalk:
         """The walk through a fitted booster."""
         is_categorical = np.zeros(booster.n_features_in_, dtype=bool)
-        codes = np.zeros((0, 0))
+        codes: FloatArray = np.zeros((0, 0))
         if booster._preprocessor is not None:
             is_categorical = booster.is_categorical_
             codes = _codes_of(booster._preprocessor.named_transformers_["encoder"].categories_)
@@ -96,13 +96,12 @@ class BoosterWalk:
 
     def raw_predictions(self, X: FloatArray) -> FloatArray:
         """What the booster's loss makes predictions of: (n, d) -> (n, k)."""
-        X = np.asarray(X[:, self.order], dtype=np.float64)
-        n_categorical = self.codes.shape[1]
+        columns, n_categorical = X[:, self.order], self.codes.shape[1]
         if n_categorical:
-            cells, beyond = X[:, :n_categorical], len(self.codes) - 1
+            cells, beyond = columns[:, :n_categorical], len(self.codes) - 1
             at = np.where((cells >= 0) & (cells < beyond), cells, beyond).astype(np.intp)
-            X[:, :n_categorical] = self.codes[at, np.arange(n_categorical)]
-        of_trees = self.trees.leaf_values(X)
+            columns[:, :n_categorical] = self.codes[at, np.arange(n_categorical)]
+        of_trees = self.trees.leaf_values(columns)
         total: FloatArray = of_trees.reshape(len(X), -1, self.baseline.shape[1]).sum(axis=1) + self.baseline
         return total
 
