@@ -152,7 +152,9 @@ class TableRun:
         if "request" not in description or not (data_folder(directory) / "y.npy").exists():
             raise HistoryError(f"{folder} holds no table to search on; it is not the run directory of an estimator.")
         dataset = Dataset.load(data_folder(directory), mmap=True)
-        return cls(directory, dataset, RunRequest.from_json(description["request"]))
+        written = read_json(directory.ensemble) if directory.ensemble.exists() else {}
+        trajectory = list(written.get("trajectory", ()))
+        return cls(directory, dataset, RunRequest.from_json(description["request"]), trajectory)
 
     def check_same(self, dataset: Dataset, request: RunRequest) -> None:
         """Raise `HistoryError`, naming what differs, unless this run is on the same data and asks for the same.

@@ -64,7 +64,8 @@ def race_panel(run: RunRecord, shown: Sequence[Family]) -> Panel:
         _add_steps(figure, times, losses, end, name="ensemble", color=INK, width=3.2)
     figure.update_yaxes(**loss_axis(drawn))
     figure.update_xaxes(rangemode="tozero")
-    caption = "Each line is the best model of a family so far, at whatever budget; the thick one is the ensemble."
+    of_ensemble = "; the thick one is the ensemble" if steps else ""
+    caption = f"Each line is the best model of a family so far, at whatever budget{of_ensemble}."
     return Panel("families", _race_sentence(run, shown), caption, figure)
 
 

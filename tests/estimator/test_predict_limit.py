@@ -1,5 +1,6 @@
 """`max_predict_ms_per_row`: what is predicted with keeps it, in a fit, when a run goes on, and from disk."""
 
+import json
 import statistics
 import time
 
@@ -60,6 +61,8 @@ def test_a_run_goes_on_under_another_limit(unlimited, mixed):
     assert one_row_ms(again, X) <= 1.2 * limit_ms
     assert len(again.ensemble_) <= len(unlimited.ensemble_)
     assert "ms for a row" in again.report().read_text(encoding="utf-8")
+    written = json.loads((run_dir / "ensemble.json").read_text(encoding="utf-8"))
+    assert written["trajectory"], "a run that went on used to forget how its ensemble had become better"
 
 
 def test_a_limit_that_nobody_keeps_is_told_with_numbers(unlimited):
