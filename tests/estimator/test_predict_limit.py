@@ -13,8 +13,9 @@ from autopytorch_lite.history.lines import comparable
 from autopytorch_lite.history.store import HistoryStore
 from tests.estimator.tables import QUICK
 
+N_TRIALS = 6
 LEARNERS = ["hist_gradient_boosting", "extra_trees", "linear"]
-TRIALS = {**QUICK, "learners": LEARNERS, "n_trials": 9, "min_budget": 1, "resampling": 3, "random_state": 1}
+TRIALS = {**QUICK, "learners": LEARNERS, "n_trials": N_TRIALS, "min_budget": 1, "resampling": 2, "random_state": 1}
 
 
 def one_row_ms(model, X):
@@ -56,7 +57,7 @@ def test_a_run_goes_on_under_another_limit(unlimited, mixed):
     X, _ = mixed
     run_dir = unlimited._run.directory.path
     limit_ms = 0.5 * one_row_ms(unlimited, X)
-    again = AutoTabularClassifier.resume(run_dir, n_trials=9, max_predict_ms_per_row=limit_ms)
+    again = AutoTabularClassifier.resume(run_dir, n_trials=N_TRIALS, max_predict_ms_per_row=limit_ms)
     assert len(again.leaderboard()) == len(unlimited.leaderboard())
     assert one_row_ms(again, X) <= 1.2 * limit_ms
     assert len(again.ensemble_) <= len(unlimited.ensemble_)
@@ -68,12 +69,12 @@ def test_a_run_goes_on_under_another_limit(unlimited, mixed):
 def test_a_limit_that_nobody_keeps_is_told_with_numbers(unlimited):
     with pytest.warns(UserWarning, match=r"max_predict_ms_per_row=0.001 cannot be kept: the fastest model.* ms"):
         model = AutoTabularClassifier.resume(
-            unlimited._run.directory.path, n_trials=9, max_predict_ms_per_row=0.001, verbose=0
+            unlimited._run.directory.path, n_trials=N_TRIALS, max_predict_ms_per_row=0.001, verbose=0
         )
     assert len(model.ensemble_) == 1
 
 
 def test_every_trial_records_its_time(unlimited):
     times = [line.info["predict_ms"] for line in unlimited._lines if hasattr(line, "info")]
-    assert len(times) == 9 and all(0 < ms < 10_000 for ms in times)
+    assert len(times) == N_TRIALS and all(0 < ms < 10_000 for ms in times)
     assert isinstance(unlimited.leaderboard(), pd.DataFrame)
