@@ -8,6 +8,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
@@ -63,6 +64,7 @@ class _AutoTabular(BaseEstimator):
         eta: int = 3,
         resampling: Any = "auto",
         ensemble_size: int = 50,
+        max_predict_ms_per_row: float | None = None,
         learners: str | Sequence[str] = "all",
         n_jobs: int | None = None,
         device: str = "auto",
@@ -86,6 +88,7 @@ class _AutoTabular(BaseEstimator):
         self.eta = eta
         self.resampling = resampling
         self.ensemble_size = ensemble_size
+        self.max_predict_ms_per_row = max_predict_ms_per_row
         self.learners = learners
         self.n_jobs = n_jobs
         self.device = device
@@ -171,7 +174,8 @@ class _AutoTabular(BaseEstimator):
             run_dir: directory of the run.
             time_limit: seconds for this sitting; by default what the run was started with.
             n_trials: evaluations in all, earlier sittings included; by default what the run was started with.
-            **changes: other constructor arguments that do not change the search, such as n_jobs, verbose and callbacks.
+            **changes: other constructor arguments that do not change the search, such as n_jobs, verbose, callbacks and
+                max_predict_ms_per_row.
 
         Raises:
             HistoryError: not a run directory, a damaged one, or one of the other estimator.
@@ -264,8 +268,12 @@ class _AutoTabular(BaseEstimator):
     def _search(self, start: float, time_limit: float | None, n_trials: int | None) -> Self:
         """Run the search for what is left of the time, then select and load the ensemble."""
         n_workers = resolve_n_jobs(self.n_jobs)
+        limit_ms = self.max_predict_ms_per_row
+        self._run.request = replace(self._run.request, max_predict_ms_per_row=limit_ms)  # it may change from before
         result = self._run.search(
-            time_limit_s=None if time_limit is None else _search_seconds(time_limit, time.monotonic() - start),
+            time_limit_s=None
+            if time_limit is None
+            else _search_seconds(time_limit, time.monotonic() - start, limit_ms),
             n_trials=n_trials,
             n_workers=n_workers,
             n_threads=1,
@@ -275,10 +283,12 @@ class _AutoTabular(BaseEstimator):
             callbacks=(*progress_callbacks(self.verbose), *self.callbacks),
         )
         self._lines: list[Line] = self._run.lines()
-        ensemble = self._run.select_ensemble(self._run.library(self._lines), max_seconds=_selection_seconds(time_limit))
-        if ensemble is None:
-            ensemble = self._baseline()
-        self._adopt(read_json(self._run.directory.run), ensemble, self._run.predictor(ensemble))
+        served = self._run.serve(self._run.library(self._lines), max_seconds=_selection_seconds(time_limit))
+        if served is None:
+            baseline = self._baseline()
+            served = baseline, self._run.predictor(baseline)
+        ensemble, predictor = served
+        self._adopt(read_json(self._run.directory.run), ensemble, predictor)
         self._run.write_ensemble(ensemble)
         if not result.interrupted:
             self._run.directory.done.touch()
@@ -333,6 +343,9 @@ class AutoTabularClassifier(ClassifierMixin, _AutoTabular):
         eta: one of `eta` configurations is promoted to the next rung.
         resampling: "auto", a holdout fraction, a number of folds, a scikit-learn splitter, or index pairs.
         ensemble_size: steps of greedy ensemble selection; 1 keeps the single best model.
+        max_predict_ms_per_row: milliseconds that predicting a single row may take, the median of repeated calls; the
+            ensemble is selected among members that keep to it, and measured. In a table of many rows each takes far
+            less. None: no limit. The ensemble then depends on measured times, the search does not.
         learners: "all", "neural", "traditional", or names such as ["shaped_mlp", "hist_gradient_boosting"].
         n_jobs: worker processes, one thread each; None: as many as there are cores this process may use.
         device: "auto", "cpu", "cuda" or "cuda:0" and so on; small tables stay on the CPU under "auto".
@@ -421,9 +434,15 @@ def _described(dataset: Dataset, *, in_full: bool) -> str:
     return "\n".join([*lines, dataset.schema.summary()] if in_full else lines)
 
 
-def _search_seconds(time_limit: float, spent_s: float) -> float:
-    """What the search may take of a time limit: the rest, less what selecting and loading the ensemble takes."""
-    return max(time_limit - spent_s - min(0.4 + 0.02 * time_limit, 3.0), 0.1)
+def _search_seconds(time_limit: float, spent_s: float, limit_ms: float | None) -> float:
+    """What the search may take of a time limit: the rest, less what selecting and loading the ensemble takes.
+
+    Under a limit on the time for one row that is more, as several ensembles are loaded and measured.
+    """
+    to_finish_s = min(0.4 + 0.02 * time_limit, 3.0)
+    if limit_ms is not None:
+        to_finish_s += min(2.0 + 0.03 * time_limit, 10.0)
+    return max(time_limit - spent_s - to_finish_s, 0.1)
 
 
 def _selection_seconds(time_limit: float | None) -> float | None:

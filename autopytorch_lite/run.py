@@ -6,18 +6,22 @@ The estimator, the command line and the loader all work through `TableRun`, so a
 from __future__ import annotations
 
 import json
+import math
 import time
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from autopytorch_lite.data.dataset import Dataset, TableSchema, TargetSchema
+from autopytorch_lite.ensemble.latency import Latency
 from autopytorch_lite.ensemble.library import Ensemble, Library, Member
+from autopytorch_lite.ensemble.limit import Served, select_under_limit
 from autopytorch_lite.ensemble.predictor import EnsemblePredictor, FittedMember
 from autopytorch_lite.errors import HistoryError
 from autopytorch_lite.execution.baseline import BASELINE_KEY, fit_baseline
@@ -26,9 +30,11 @@ from autopytorch_lite.execution.workers import ProcessExecutor
 from autopytorch_lite.history.events import Callback, Event, EventKind
 from autopytorch_lite.history.files import TrialFiles
 from autopytorch_lite.history.store import HistoryStore, RunDirectory, read_json, write_json_atomic
-from autopytorch_lite.history.trial import Line, TrialKey
+from autopytorch_lite.history.trial import Line, Proposed, TrialKey
 from autopytorch_lite.metrics import Metric
 from autopytorch_lite.pipeline.build import default_graph, load_learner
+from autopytorch_lite.pipeline.graph import learner_of
+from autopytorch_lite.search.base import Searcher
 from autopytorch_lite.search.freeze_thaw import FreezeThaw
 from autopytorch_lite.space.compile import compile as compile_space
 from autopytorch_lite.space.installed import require_installed
@@ -37,6 +43,9 @@ from autopytorch_lite.tuner import TuneResult, tune
 from autopytorch_lite.types import Config
 
 VERSIONED = ("autopytorch-lite", "torch", "scikit-learn", "numpy", "pandas", "ConfigSpace", "skops")
+
+_LIMITS = ("is_time_aware", "max_predict_ms_per_row")
+"""What may change from sitting to sitting of a run."""
 
 COST_EXPONENT = 0.3
 """How much time counts in what is proposed, in runs that a time limit ends."""
@@ -62,6 +71,8 @@ class RunRequest:
         seed: of everything random in the run.
         is_time_aware: whether what is proposed depends on how long evaluations took. A run that a number of
             evaluations ends is not, so that it can be repeated.
+        max_predict_ms_per_row: milliseconds that the ensemble may take for one row; None: as many as it takes. The
+            search does not depend on it.
     """
 
     metric: str
@@ -75,6 +86,7 @@ class RunRequest:
     precision: str
     seed: int
     is_time_aware: bool
+    max_predict_ms_per_row: float | None = None
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RunRequest:
@@ -84,7 +96,7 @@ class RunRequest:
     def differences(self, other: RunRequest) -> list[str]:
         """Names of the attributes in which two requests differ; limits are not among them, they may change."""
         mine, theirs = json.loads(json.dumps(asdict(self))), json.loads(json.dumps(asdict(other)))
-        return [name for name in mine if mine[name] != theirs[name] and name != "is_time_aware"]
+        return [name for name in mine if mine[name] != theirs[name] and name not in _LIMITS]
 
 
 @dataclass
@@ -140,7 +152,9 @@ class TableRun:
         if "request" not in description or not (data_folder(directory) / "y.npy").exists():
             raise HistoryError(f"{folder} holds no table to search on; it is not the run directory of an estimator.")
         dataset = Dataset.load(data_folder(directory), mmap=True)
-        return cls(directory, dataset, RunRequest.from_json(description["request"]))
+        written = read_json(directory.ensemble) if directory.ensemble.exists() else {}
+        trajectory = list(written.get("trajectory", ()))
+        return cls(directory, dataset, RunRequest.from_json(description["request"]), trajectory)
 
     def check_same(self, dataset: Dataset, request: RunRequest) -> None:
         """Raise `HistoryError`, naming what differs, unless this run is on the same data and asks for the same.
@@ -197,18 +211,9 @@ class TableRun:
         Raises:
             MissingExtraError: the run was begun where more packages were installed, and its space needs them.
         """
-        request, space = self.request, self.space()
+        space = self.space()
         require_installed(space, default_graph())
         self.directory.done.unlink(missing_ok=True)
-        searcher = FreezeThaw(
-            space,
-            min_budget=request.min_budget,
-            max_budget=request.max_budget,
-            eta=request.eta,
-            portfolio=request.portfolio,
-            seed=request.seed,
-            cost_exponent=COST_EXPONENT if request.is_time_aware else 0,
-        )
         executor = ProcessExecutor(
             self._objective(n_threads),
             n_workers=n_workers,
@@ -221,7 +226,7 @@ class TableRun:
         updater = EnsembleUpdater(self, watchers)
         try:
             return tune(
-                searcher,
+                self.searcher(space),
                 executor=executor,
                 run_dir=self.directory.path,
                 time_limit=time_limit_s,
@@ -233,6 +238,18 @@ class TableRun:
         finally:
             executor.close()
 
+    def searcher(self, space: Any) -> Searcher:
+        """What decides which configuration of the space is evaluated next."""
+        return FreezeThaw(
+            space,
+            min_budget=self.request.min_budget,
+            max_budget=self.request.max_budget,
+            eta=self.request.eta,
+            portfolio=self.request.portfolio,
+            seed=self.request.seed,
+            cost_exponent=COST_EXPONENT if self.request.is_time_aware else 0,
+        )
+
     def library(self, lines: Iterable[Line]) -> Library:
         """The candidates of the ensemble among history lines."""
         rows = validation_rows(self.dataset)
@@ -241,13 +258,70 @@ class TableRun:
         library.extend(lines)
         return library
 
-    def select_ensemble(self, library: Library, *, max_seconds: float | None = None) -> Ensemble | None:
-        """The ensemble of the candidates; None while there is none."""
+    def select_ensemble(
+        self, library: Library, *, max_seconds: float | None = None, latency: Latency | None = None
+    ) -> Ensemble | None:
+        """The ensemble of the candidates; None while there is none.
+
+        Args:
+            library: the candidates.
+            max_seconds: after which the selection ends early.
+            latency: what is known of the time for one row; None: what the candidates have recorded.
+        """
         start = time.monotonic()
+        if latency is None and self.request.max_predict_ms_per_row is not None:
+            latency = Latency(self.request.max_predict_ms_per_row)
         return library.build(
             size=self.request.ensemble_size,
             seed=self.request.seed,
             out_of_time=lambda: max_seconds is not None and time.monotonic() - start > max_seconds,
+            latency=latency,
+        )
+
+    def serve(self, library: Library, *, max_seconds: float | None = None) -> tuple[Ensemble, EnsemblePredictor] | None:
+        """The final ensemble and its models, within the limit on the time for one row if there is one; None: no trial.
+
+        A limit that no model keeps is told by a warning.
+
+        Args:
+            library: the candidates.
+            max_seconds: after which a selection ends early. Under a limit, ensembles are loaded and measured for about
+                twice as long besides.
+        """
+        limit_ms = self.request.max_predict_ms_per_row
+        if limit_ms is None or not len(library):
+            ensemble = self.select_ensemble(library, max_seconds=max_seconds)
+            return None if ensemble is None else (ensemble, self.predictor(ensemble))
+        end = math.inf if max_seconds is None else time.monotonic() + 2 * max_seconds
+        served = select_under_limit(
+            library,
+            Latency(limit_ms),
+            select=lambda latency: cast(
+                Ensemble, self.select_ensemble(library, max_seconds=max_seconds, latency=latency)
+            ),
+            load=self.predictor,
+            rows=self._raw_rows(),
+            out_of_time=lambda: time.monotonic() > end,
+        )
+        self._warn_above(limit_ms, served)
+        return served.ensemble, served.predictor
+
+    def _raw_rows(self) -> list[Any]:
+        """Rows as they are predicted, one a table, to measure with."""
+        at = np.linspace(0, len(self.dataset) - 1, min(10, len(self.dataset))).astype(int)
+        table = self.dataset.schema.decode(self.dataset.table.take(at))
+        return [table[i : i + 1] for i in range(len(at))]
+
+    def _warn_above(self, limit_ms: float, served: Served) -> None:
+        if served.timing.total_ms <= limit_ms:
+            return
+        key = served.ensemble.members[0].key
+        learner = served.predictor.members[0].learners[0].config
+        warnings.warn(
+            f"max_predict_ms_per_row={limit_ms:g} cannot be kept: the fastest model, configuration {key.config_id} "
+            f"({learner_of(learner)}), takes {served.timing.total_ms:.3g} ms for one row, {served.timing.fixed_ms:.3g} "
+            "of them for reading it. It is the whole ensemble now.",
+            stacklevel=5,
         )
 
     def baseline_ensemble(self) -> Ensemble:
@@ -346,6 +420,8 @@ class EnsembleUpdater:
             self._library = self._run.library(self._run.lines())
             self._library.on_drop = self._run.files.drop_results
         elif event.kind is EventKind.EVALUATION_END and event.finished is not None and self._library is not None:
+            if event.proposal is not None:
+                self._library.add(Proposed(event.proposal))
             changed = self._library.add(event.finished)
             self._is_behind = self._is_behind or changed
             if self._is_behind and time.monotonic() >= self._not_before:

@@ -34,7 +34,7 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
         BudgetError: limits or budgets contradict each other.
         DataError: another argument has an impossible value; the message names it.
     """
-    for name in ("time_limit", "n_trials", "memory_limit_mb"):
+    for name in ("time_limit", "n_trials", "memory_limit_mb", "max_predict_ms_per_row"):
         _check_number(name, arguments[name], Real, _is_positive, "a positive number or None", optional=True)
     has_rules = bool(as_rules(arguments["stop"]))
     as_trial_stopping(arguments["stop_trials"])
@@ -76,6 +76,7 @@ def resolve_request(arguments: Mapping[str, Any], info: DatasetInfo) -> RunReque
     metric = resolve_metric(arguments["metric"], info.task, info.n_outputs)
     ranges = installed_only(with_edits(_ranges(arguments["search_space"]), learner_edits(arguments["learners"])))
     min_budget, max_budget = resolve_budgets(arguments, ranges.pop("budgets", {}), info)
+    limit_ms = arguments["max_predict_ms_per_row"]
     return RunRequest(
         metric=metric.name,
         ranges=ranges,
@@ -88,6 +89,7 @@ def resolve_request(arguments: Mapping[str, Any], info: DatasetInfo) -> RunReque
         precision=_resolve_precision(arguments["precision"]),
         seed=resolve_seed(arguments["random_state"]),
         is_time_aware=arguments["n_trials"] is None,
+        max_predict_ms_per_row=limit_ms if limit_ms is None else float(limit_ms),
     )
 
 

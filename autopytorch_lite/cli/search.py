@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from autopytorch_lite.history.events import Event
     from autopytorch_lite.report.holdout import SplitTable
 
+PREDICT_MS = click.option(
+    "--max-predict-ms-per-row",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Milliseconds that the ensemble may take to predict a single row.",
+)
 DEFAULT_TIME_S = 300.0
 BOARD_ROWS = 10
 HOLDOUT_FILE = "holdout.json"
@@ -83,6 +88,7 @@ def _column_kinds(context: click.Context, parameter: click.Parameter, values: tu
 @click.option(
     "--ensemble-size", type=click.IntRange(min=1), help="Steps of greedy ensemble selection; 1: the best model alone."
 )
+@PREDICT_MS
 @click.option(
     "--column-kind",
     "column_kinds",
@@ -224,6 +230,7 @@ def _finish(
 )
 @click.option("--trials", type=click.IntRange(min=1), help="Evaluations in all, earlier ones included.")
 @STOP_ANEW
+@PREDICT_MS
 @JOBS
 @QUIET
 @debuggable
@@ -232,6 +239,7 @@ def resume(
     time_s: float | None,
     trials: int | None,
     stop: list[dict[str, Any]] | None,
+    max_predict_ms_per_row: float | None,
     jobs: int | None,
     quiet: bool,
 ) -> None:
@@ -246,7 +254,8 @@ def resume(
     from autopytorch_lite.types import Task
 
     cls = AutoTabularRegressor if read_run(run_dir).task is Task.REGRESSION else AutoTabularClassifier
-    changes = {name: value for name, value in {"n_jobs": jobs, "stop": stop}.items() if value is not None}
+    given = {"n_jobs": jobs, "stop": stop, "max_predict_ms_per_row": max_predict_ms_per_row}
+    changes = {name: value for name, value in given.items() if value is not None}
     estimator = cls.resume(run_dir, time_limit=time_s, n_trials=trials, verbose=0 if quiet else 1, **changes)
     plan, split = _restored_split(run_dir)
     _finish(estimator, run_dir, plan, split)

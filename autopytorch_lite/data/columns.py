@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,9 @@ from pandas.api import types as dtypes
 
 from autopytorch_lite.data.datetimes import DateParts, to_wall_clock
 from autopytorch_lite.data.values import (
+    LevelFinder,
     Value,
     factorize,
-    find_codes,
     plain,
     sorted_values,
     values_from_json,
@@ -26,6 +27,9 @@ from autopytorch_lite.types import FloatArray, IntArray
 
 MIN_ROWS_OF_IDENTIFIER = 50
 """From so many values on, a column of texts that are all different is taken for an identifier and left out."""
+
+FEW_ROWS = 30
+"""Cells up to which each is looked up by itself; to find the distinct ones first takes longer."""
 
 ALL_MISSING = "all missing"
 IDENTIFIER = "every value differs"
@@ -88,6 +92,11 @@ class Column:
     def is_encoded_categorical(self) -> bool:
         """Whether it is encoded to level codes."""
         return self.kind is ColumnKind.CATEGORICAL and not self.dropped
+
+    @cached_property
+    def finder(self) -> LevelFinder:
+        """Finds cells among the categories, by their text if need be."""
+        return LevelFinder(self.categories, by_text=True)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `json.dumps`; defaults are left out."""
@@ -255,11 +264,14 @@ def level_codes(series: pd.Series, column: Column) -> IntArray:
     """
     series = _numpy_backed(series)
     if isinstance(series.dtype, pd.CategoricalDtype):
-        codes, distinct = series.cat.codes.to_numpy(), series.cat.categories
+        codes, known = series.array.codes, column.finder.codes_of_categories(series.dtype.categories)
+    elif len(series) <= FEW_ROWS:
+        cells = zip(series.array, series.isna(), strict=True)
+        return np.fromiter((-1 if missing else column.finder.code(cell) for cell, missing in cells), dtype=np.int32)
     else:
         codes, distinct = factorize(series)
-    known = np.append(find_codes(distinct, column.categories, by_text=True), np.int32(-1))
-    return known[codes]
+        known = column.finder.codes(distinct)
+    return np.append(known, np.int32(-1))[codes]
 
 
 def date_cells(series: pd.Series, column: Column) -> FloatArray:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -20,8 +20,11 @@ from autopytorch_lite.data.columns import (
     numeric_cells,
 )
 from autopytorch_lite.data.inputs import RawTable, as_raw_table
+from autopytorch_lite.data.values import as_objects
 from autopytorch_lite.errors import DataError, UnknownNameError
 from autopytorch_lite.types import Array, FloatArray, IntArray
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,10 +34,12 @@ class EncodedTable:
     Attributes:
         numeric: float64, shape (n, n_numeric); NaN = missing.
         categorical: int32, shape (n, n_categorical); level codes from 0, -1 = missing or not seen at training.
+        kept: what was made of these rows, by name; None where nothing is kept.
     """
 
     numeric: FloatArray
     categorical: IntArray
+    kept: dict[Hashable, Any] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.numeric)
@@ -42,6 +47,23 @@ class EncodedTable:
     def take(self, idx: IntArray | slice) -> EncodedTable:
         """The rows at `idx` (positions, a mask, or a slice)."""
         return EncodedTable(self.numeric[idx], self.categorical[idx])
+
+    def keeping(self) -> EncodedTable:
+        """The same rows, which from now on keep what is made of them by `derived`."""
+        return replace(self, kept={})
+
+    def derived(self, name: Callable[[], Hashable], make: Callable[[], T]) -> T:
+        """What `make` makes of these rows; where it is kept, one result serves all who call it by the same name.
+
+        Nobody may change it.
+        """
+        if self.kept is None:
+            return make()
+        called = name()
+        if called not in self.kept:
+            self.kept[called] = make()
+        made: T = self.kept[called]
+        return made
 
     @property
     def n_missing(self) -> int:
@@ -108,8 +130,10 @@ class TableSchema:
         raw = as_raw_table(X)
         positions = self._match(raw, owner)
         used = [(column, at) for column, at in zip(self.columns, positions, strict=True) if not column.dropped]
-        if raw.matrix is not None and all(column.kind is ColumnKind.NUMERIC for column, _ in used):
-            return _encode_matrix(raw.matrix, used)
+        if all(column.kind is ColumnKind.NUMERIC for column, _ in used):
+            matrix = _numbers_of(raw)
+            if matrix is not None:
+                return _encode_matrix(matrix, used)
         n_rows = raw.shape[0]
         numeric = [_numeric_block(raw.column(at), column) for column, at in used if column.numeric_names]
         codes = [level_codes(raw.column(at), column) for column, at in used if column.is_encoded_categorical]
@@ -117,6 +141,14 @@ class TableSchema:
             np.column_stack(numeric) if numeric else np.empty((n_rows, 0)),
             np.column_stack(codes) if codes else np.empty((n_rows, 0), dtype=np.int32),
         )
+
+    def decode(self, table: EncodedTable) -> pd.DataFrame | Array:
+        """A table whose encoding is `table`, of the kind that the schema was learnt from; dropped columns are empty."""
+        numbers, codes = iter(table.numeric.T), iter(table.categorical.T)
+        cells = {column.name: _decoded(column, len(table), numbers, codes) for column in self.columns}
+        if not self.named and all(column.kind is ColumnKind.NUMERIC for column in self.columns):
+            return np.column_stack(list(cells.values()))
+        return pd.DataFrame(cells)
 
     def _match(self, raw: RawTable, owner: str) -> list[int]:
         """Position in `raw` of each column; 0 for dropped ones that are absent."""
@@ -205,9 +237,18 @@ def _infer_from_matrix(raw: RawTable) -> tuple[Column, ...]:
     )
 
 
+def _numbers_of(raw: RawTable) -> Array | None:
+    """All cells as one array, where all are plain numbers; column by column, a row of many takes milliseconds."""
+    if raw.matrix is not None or raw.frame is None:
+        return raw.matrix
+    is_plain = all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" for dtype in raw.frame.dtypes)
+    return raw.frame.to_numpy(dtype=np.float64) if is_plain else None
+
+
 def _encode_matrix(matrix: Array, used: list[tuple[Column, int]]) -> EncodedTable:
-    if len(used) < matrix.shape[1]:
-        matrix = np.take(matrix, [at for _, at in used], axis=1)
+    positions = [at for _, at in used]
+    if positions != list(range(matrix.shape[1])):
+        matrix = np.take(matrix, positions, axis=1)
     _refuse_infinite_cells(matrix, tuple(column.name for column, _ in used))
     numeric = np.array(matrix, dtype=np.float64, order="C")
     return EncodedTable(numeric, np.empty((len(numeric), 0), dtype=np.int32))
@@ -222,6 +263,20 @@ def _refuse_infinite_cells(matrix: Array, names: tuple[str, ...]) -> None:
 
 def _numeric_block(series: pd.Series, column: Column) -> FloatArray:
     return numeric_cells(series, column.name) if column.dates is None else date_cells(series, column)
+
+
+def _decoded(column: Column, n_rows: int, numbers: Iterator[FloatArray], codes: Iterator[IntArray]) -> Any:
+    """The cells of a column, of its arrays, which are taken from the iterators."""
+    if column.dropped:
+        return np.full(n_rows, np.nan)
+    if column.is_encoded_categorical:
+        known: Any = pd.Index(as_objects(column.categories))
+        levels = pd.Categorical.from_codes(next(codes), categories=known)
+        return levels if column.dtype == "category" else levels.astype(object)
+    blocks = [next(numbers) for _ in column.numeric_names]
+    if column.dates is None:
+        return blocks[0]
+    return pd.Timestamp(column.dates.origin) + pd.to_timedelta(blocks[0], unit="D")
 
 
 def _details(column: Column) -> str:

@@ -66,26 +66,42 @@ def factorize(series: pd.Series) -> tuple[IntArray, Any]:
         return pd.factorize(series.map(plain, na_action="ignore"))
 
 
-def find_codes(values: Iterable[Any], known: Sequence[Value], *, by_text: bool = False) -> IntArray:
-    """Positions of `values` in `known`; -1 where absent.
+class LevelFinder:
+    """Finds values among known ones; made once where many tables are read.
 
     Args:
-        values: scalars without missing ones; any types.
         known: distinct plain values.
         by_text: whether a value that equals none may match by its text, so that ``1``, ``1.0`` and ``"1"`` are found
             when a file gives the same column another type.
-
-    Returns:
-        int32 array, shape (len(values),).
     """
-    exact = {value: code for code, value in enumerate(known)}
-    texts = {text_of(value): code for code, value in reversed(list(enumerate(known)))} if by_text else {}
 
-    def code_of(value: Value) -> int:
-        code = exact.get(value)
-        return texts.get(text_of(value), -1) if code is None else code
+    def __init__(self, known: Sequence[Value], *, by_text: bool = False):
+        self._exact = {value: code for code, value in enumerate(known)}
+        self._texts = {text_of(value): code for code, value in reversed(list(enumerate(known)))} if by_text else {}
+        self._last: tuple[Any, IntArray] = (None, np.empty(0, dtype=np.int32))
 
-    return np.fromiter((code_of(plain(value)) for value in values), dtype=np.int32)
+    def code(self, value: Any) -> int:
+        """Position of a scalar that is not missing; -1 where it is not known."""
+        value = plain(value)
+        code = self._exact.get(value)
+        return self._texts.get(text_of(value), -1) if code is None else code
+
+    def codes(self, values: Iterable[Any]) -> IntArray:
+        """Positions of scalars, int32, shape (n,); -1 for those that are not known."""
+        return np.fromiter(map(self.code, values), dtype=np.int32)
+
+    def codes_of_categories(self, categories: pd.Index) -> IntArray:
+        """As `codes`; tables of one program often share their categories, so the last answer is kept."""
+        asked, answer = self._last
+        if asked is not categories:
+            answer = self.codes(categories)
+            self._last = (categories, answer)
+        return answer
+
+
+def find_codes(values: Iterable[Any], known: Sequence[Value], *, by_text: bool = False) -> IntArray:
+    """Positions of `values` in `known`, int32, shape (len(values),); -1 where absent. See `LevelFinder`."""
+    return LevelFinder(known, by_text=by_text).codes(values)
 
 
 def _type_name(value: Value) -> str:

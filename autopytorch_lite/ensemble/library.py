@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from autopytorch_lite.ensemble.selection import select
-from autopytorch_lite.history.trial import Finished, Line, TrialKey
+from autopytorch_lite.ensemble.latency import Latency
+from autopytorch_lite.ensemble.selection import Selection, select, select_within, weighted_average
+from autopytorch_lite.errors import HistoryError
+from autopytorch_lite.history.trial import Line, Proposed, TrialKey
 from autopytorch_lite.metrics import Metric
+from autopytorch_lite.pipeline.graph import learner_of
+from autopytorch_lite.pipeline.latency import PREDICT_MS
 from autopytorch_lite.types import Array, FloatArray
 
 N_CANDIDATES = 50
-"""Only so many best trials are candidates: it bounds memory and the time of a selection, and rarely drops a member."""
+"""Only so many trials are candidates: it bounds memory and the time of a selection, and rarely drops a member."""
+
+N_OF_LEARNER = 3
+"""So many best trials of each learner are candidates whatever the others do: members help by differing, too."""
 
 
 class Member(NamedTuple):
@@ -35,6 +43,7 @@ class Ensemble:
         n_candidates: how many trials it was selected from.
         best_single: the best candidate alone.
         best_single_loss: its loss on the same rows.
+        predict_ms: milliseconds that the ensemble takes for one row, where there is a limit on it and it was measured.
     """
 
     metric: str
@@ -43,6 +52,7 @@ class Ensemble:
     n_candidates: int
     best_single: TrialKey
     best_single_loss: float
+    predict_ms: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `json.dumps`."""
@@ -54,6 +64,7 @@ class Ensemble:
             "members": [{**m.key._asdict(), "weight": m.weight} for m in self.members],
             "n_candidates": self.n_candidates,
             "best_single": {**best, "loss": self.best_single_loss},
+            "predict_ms": self.predict_ms,
         }
 
     @classmethod
@@ -67,20 +78,38 @@ class Ensemble:
             n_candidates=data["n_candidates"],
             best_single=TrialKey(best["config_id"], best["budget"]),
             best_single_loss=best["loss"],
+            predict_ms=data.get("predict_ms"),
         )
+
+
+class _Candidate(NamedTuple):
+    """What is known of a candidate.
+
+    Attributes:
+        loss: on the out-of-fold rows.
+        predict_ms: milliseconds that one row takes, measured where it was trained; NaN where that was not recorded.
+    """
+
+    loss: float
+    predict_ms: float
 
 
 @dataclass
 class Library:
-    """Candidates of the ensemble: the best finished trials, at whatever budget.
+    """Candidates of the ensemble: finished trials, at whatever budget, the best of all and the best of each learner.
+
+    A configuration whose larger budget predicts the same is a candidate once: linear models, neighbours and support
+    vectors do not depend on it, and would take several places. Once a trial is no candidate, it never is again.
 
     Attributes:
         read_predictions: trial key -> its predictions, float array, shape (n_rows, n_outputs).
         targets: class codes (n_rows,) or values (n_rows, n_targets) of the same rows.
         metric: what the ensemble minimises.
         sample_weight: float array, shape (n_rows,), or None.
-        n_candidates: how many best trials are kept.
-        on_drop: called with a trial that is no candidate any more, and never will be again.
+        n_candidates: how many trials are kept.
+        n_of_learner: how many of each learner are among them for certain, its best; they may be more than
+            `n_candidates` then.
+        on_drop: called with a trial that is no candidate any more.
     """
 
     read_predictions: Callable[[TrialKey], FloatArray]
@@ -88,51 +117,88 @@ class Library:
     metric: Metric
     sample_weight: FloatArray | None = None
     n_candidates: int = N_CANDIDATES
+    n_of_learner: int = N_OF_LEARNER
     on_drop: Callable[[TrialKey], None] = lambda key: None
-    _losses: dict[TrialKey, float] = field(default_factory=dict)
+    _candidates: dict[TrialKey, _Candidate] = field(default_factory=dict)
+    _learners: dict[int, str] = field(default_factory=dict)
     _predictions: dict[TrialKey, FloatArray] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self._losses)
+        return len(self._candidates)
 
     def add(self, line: Line) -> bool:
         """Take in a history line; returns whether it became a candidate."""
-        if not isinstance(line, Finished) or not line.ok or line.loss is None:
+        if isinstance(line, Proposed):
+            self._learners[line.key.config_id] = learner_of(line.proposal.config)
             return False
-        self._losses[line.key] = line.loss
-        if len(self._losses) > self.n_candidates:
-            worst = max(self._losses, key=lambda key: (self._losses[key], key))
-            del self._losses[worst]
-            self._predictions.pop(worst, None)
-            self.on_drop(worst)
-        return line.key in self._losses
+        if not line.ok or line.loss is None:
+            return False
+        self._candidates[line.key] = _Candidate(line.loss, float(line.info.get(PREDICT_MS, np.nan)))
+        self._drop(self._repeated(line.key))
+        self._drop(self._surplus())
+        return line.key in self._candidates
 
     def extend(self, lines: Iterable[Line]) -> None:
         """Take in many history lines."""
         for line in lines:
             self.add(line)
 
-    def build(self, *, size: int, seed: int, out_of_time: Callable[[], bool] = lambda: False) -> Ensemble | None:
+    def build(
+        self,
+        *,
+        size: int,
+        seed: int,
+        out_of_time: Callable[[], bool] = lambda: False,
+        latency: Latency | None = None,
+        without: str | None = None,
+    ) -> Ensemble | None:
         """Select an ensemble from the candidates; None while there is none.
 
         Args:
             size: steps of the greedy path.
             seed: breaks ties.
             out_of_time: asked after every step; the path ends early when it says so.
+            latency: the limit on the time that a row takes, and what is known of that time. Where no candidate keeps
+                it, the ensemble is the one that comes nearest.
+            without: a learner whose trials are left out.
         """
-        keys = sorted(self._losses, key=lambda key: (self._losses[key], key))
+        keys = [key for key in self.ranked() if self.learner(key) != without]
         if not keys:
             return None
-        stacked = np.stack([self._read(key) for key in keys])
-        selection = select(
-            stacked,
-            self.targets,
-            metric=self.metric,
-            size=size,
-            sample_weight=self.sample_weight,
-            seed=seed,
-            out_of_time=out_of_time,
+        options: dict[str, Any] = {
+            "metric": self.metric,
+            "size": size,
+            "sample_weight": self.sample_weight,
+            "seed": seed,
+        }
+        if latency is None:
+            return self._ensemble(keys, select(self._stacked(keys), self.targets, out_of_time=out_of_time, **options))
+        costs = np.array([self._predict_ms(key, latency) for key in keys])
+        left_ms = max(latency.limit_ms - latency.fixed_ms, costs.min())
+        selection = select_within(
+            self._stacked(keys), self.targets, costs=costs, max_cost=left_ms, out_of_time=out_of_time, **options
         )
+        return self._ensemble(keys, selection)
+
+    def ranked(self) -> list[TrialKey]:
+        """The candidates, best first; ties in the order of their keys."""
+        return sorted(self._candidates, key=lambda key: (self._candidates[key].loss, key))
+
+    def learner(self, key: TrialKey) -> str:
+        """The learner of a trial; "" where its configuration names none."""
+        return self._learners.get(key.config_id, "")
+
+    def loss(self, members: Iterable[Member]) -> float:
+        """Loss of candidates that vote with these weights, which sum to one."""
+        members = list(members)
+        average = weighted_average([self._read(m.key) for m in members], [m.weight for m in members])
+        return self.metric.loss(self.targets, average, self.sample_weight)
+
+    def recorded_ms(self, keys: Iterable[TrialKey]) -> dict[TrialKey, float]:
+        """Milliseconds that one row takes, as candidates have recorded them; nothing recorded counts as zero."""
+        return {key: float(np.nan_to_num(self._candidates[key].predict_ms)) for key in keys}
+
+    def _ensemble(self, keys: list[TrialKey], selection: Selection) -> Ensemble:
         chosen = sorted(np.flatnonzero(selection.weights), key=lambda i: (-selection.weights[i], i))
         return Ensemble(
             metric=self.metric.name,
@@ -140,8 +206,54 @@ class Library:
             members=tuple(Member(keys[i], float(selection.weights[i])) for i in chosen),
             n_candidates=len(keys),
             best_single=keys[0],
-            best_single_loss=self._losses[keys[0]],
+            best_single_loss=self._candidates[keys[0]].loss,
         )
+
+    def _predict_ms(self, key: TrialKey, latency: Latency) -> float:
+        """What one row takes as far as is known; a trial that has recorded nothing is taken to need the whole limit."""
+        recorded = self._candidates[key].predict_ms
+        return latency.of(key, recorded if np.isfinite(recorded) else latency.limit_ms)
+
+    def _repeated(self, key: TrialKey) -> TrialKey | None:
+        """Of two budgets of one configuration that predict the same, the larger; one whose files are gone before that.
+
+        Files that are gone are those of a trial that was dropped in an earlier sitting.
+        """
+        for other, candidate in self._candidates.items():
+            if other.config_id != key.config_id or other == key or candidate.loss != self._candidates[key].loss:
+                continue
+            gone = [trial for trial in (key, other) if self._read_if_there(trial) is None]
+            if gone or np.array_equal(self._read(key), self._read(other)):
+                return max(gone or (key, other))
+        return None
+
+    def _surplus(self) -> TrialKey | None:
+        """The worst candidate beyond the number kept that is not among the best of its learner."""
+        if len(self._candidates) <= self.n_candidates:
+            return None
+        n_better: Counter[str] = Counter()
+        spare = []
+        for key in self.ranked():
+            n_better[self.learner(key)] += 1
+            if n_better[self.learner(key)] > self.n_of_learner:
+                spare.append(key)
+        return spare[-1] if spare else None
+
+    def _drop(self, key: TrialKey | None) -> None:
+        if key is None:
+            return
+        del self._candidates[key]
+        self._predictions.pop(key, None)
+        self.on_drop(key)
+
+    def _stacked(self, keys: list[TrialKey]) -> FloatArray:
+        return np.stack([self._read(key) for key in keys])
+
+    def _read_if_there(self, key: TrialKey) -> FloatArray | None:
+        try:
+            return self._read(key)
+        except HistoryError:
+            return None
 
     def _read(self, key: TrialKey) -> FloatArray:
         if key not in self._predictions:

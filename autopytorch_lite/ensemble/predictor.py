@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import loky
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from autopytorch_lite.data.schema import EncodedTable, TableSchema
 from autopytorch_lite.data.target import TargetSchema
+from autopytorch_lite.ensemble.latency import Timing
 from autopytorch_lite.ensemble.selection import weighted_average
 from autopytorch_lite.history.trial import TrialKey
+from autopytorch_lite.pipeline.latency import times_ms
 from autopytorch_lite.pipeline.learner import Learner
 from autopytorch_lite.types import Array, FloatArray
 
-_MAX_ROWS_ON_ONE_THREAD = 50_000
-"""Below, several threads save little, and where cores are shared, waiting for each other costs them far more."""
+CHUNK_ROWS = 10_000
+"""Rows that go through all models before the next ones: it bounds what is kept of them meanwhile."""
+
+MIN_ROWS_OF_THREADS = 1_000
+"""From so many rows on, models work side by side; below, starting a thread takes as long as a model."""
 
 
 @cache
-def _threads_of(kinds: frozenset[type[Learner]]) -> ThreadpoolController:
-    """The threads of all libraries loaded, for learners of these kinds; finding them takes longer than a prediction."""
-    return ThreadpoolController()
+def _openmp(kinds: frozenset[type[Learner]]) -> ThreadpoolController:
+    """OpenMP of all libraries loaded, for learners of these kinds; finding it takes longer than a prediction."""
+    return ThreadpoolController().select(user_api="openmp")
 
 
 @dataclass(frozen=True)
@@ -41,11 +49,6 @@ class FittedMember:
     key: TrialKey
     weight: float
     learners: tuple[Learner, ...]
-
-    def predict(self, table: EncodedTable) -> FloatArray:
-        """Average over folds, shape (n_rows, n_outputs)."""
-        predictions = [learner.predict(table) for learner in self.learners]
-        return weighted_average(predictions, np.full(len(predictions), 1 / len(predictions)))
 
 
 @dataclass(frozen=True)
@@ -70,10 +73,56 @@ class EnsemblePredictor:
             owner: who is asked, for errors about its columns.
         """
         table = self.schema.encode(X, owner=owner)
-        kinds = frozenset(type(learner) for member in self.members for learner in member.learners)
-        with _threads_of(kinds).limit(limits=1 if len(table) <= _MAX_ROWS_ON_ONE_THREAD else None):
-            predictions = [member.predict(table) for member in self.members]
-        return weighted_average(predictions, [member.weight for member in self.members])
+        if len(table) < MIN_ROWS_OF_THREADS:
+            return self._predict_chunk(table)
+        with ThreadPoolExecutor(max_workers=loky.cpu_count()) as threads:
+            starts = range(0, len(table), CHUNK_ROWS)
+            chunks = (table.take(slice(start, start + CHUNK_ROWS)) for start in starts)
+            return np.concatenate([self._predict_chunk(chunk, threads) for chunk in chunks])
+
+    def timing(self, rows: Sequence[Any]) -> Timing:
+        """How long one row takes, all in all and each member alone.
+
+        Of a few medians the least counts: it is the one that other programs disturbed least.
+
+        Args:
+            rows: tables of one row each, like the one learnt from.
+        """
+        tables = [self.schema.encode(row) for row in rows]
+        total_ms = min(
+            statistics.median(times_ms(lambda i: self.predict(rows[i % len(rows)]), n_calls=20, max_seconds=0.1))
+            for _ in range(3)
+        )
+        alone = {member.key: self.with_weights({member.key: 1.0}) for member in self.members}
+        return Timing(total_ms, {key: predictor._encoded_ms(tables) for key, predictor in alone.items()})
+
+    def with_weights(self, weights: Mapping[TrialKey, float]) -> EnsemblePredictor:
+        """The predictor with some of its members, and other weights, which sum to one."""
+        left = [member for member in self.members if member.key in weights]
+        return replace(self, members=tuple(replace(member, weight=weights[member.key]) for member in left))
+
+    def _predict_chunk(self, table: EncodedTable, threads: ThreadPoolExecutor | None = None) -> FloatArray:
+        """Predictions of encoded rows, by one model after the other or, given threads, side by side.
+
+        Whoever predicts uses no threads of its own: they save little, and where cores are shared, they wait for each
+        other.
+        """
+        kept = table.keeping()
+        openmp = _openmp(frozenset(type(learner) for member in self.members for learner in member.learners))
+        learners = [learner for member in self.members for learner in member.learners]
+        weights = [member.weight / len(member.learners) for member in self.members for _ in member.learners]
+
+        def predict(learner: Learner) -> FloatArray:
+            with openmp.limit(limits=1):
+                return learner.predict(kept)
+
+        run = map if threads is None else threads.map
+        return weighted_average(list(run(predict, learners)), weights)
+
+    def _encoded_ms(self, tables: Sequence[EncodedTable]) -> float:
+        """Milliseconds for a row that is encoded already."""
+        times = times_ms(lambda i: self._predict_chunk(tables[i % len(tables)]), n_calls=9, max_seconds=0.03)
+        return statistics.median(times)
 
     def predict_labels(self, X: Any, *, owner: str = "EnsemblePredictor") -> Array:
         """Labels as they came in, shape (n_rows,); or values, shape (n_rows,) or (n_rows, n_targets)."""

@@ -6,12 +6,16 @@ Source: Caruana, Niculescu-Mizil, Crew, Ksikes, "Ensemble selection from librari
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from autopytorch_lite.metrics import Metric
 from autopytorch_lite.types import Array, FloatArray, IntArray
+
+SHARES = (1.0, 1 / 2, 1 / 4)
+"""Of a limit on cost: the most that one member may cost on each of the paths that `select_within` compares."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,12 @@ class Selection:
     path: tuple[int, ...]
     path_losses: tuple[float, ...]
 
+    def among(self, idx: IntArray, n_candidates: int) -> Selection:
+        """The same selection from all `n_candidates`, when the candidates were those at positions `idx` only."""
+        weights = np.zeros(n_candidates)
+        weights[idx] = self.weights
+        return replace(self, weights=weights, path=tuple(int(idx[i]) for i in self.path))
+
 
 def select(
     predictions: Sequence[FloatArray] | FloatArray,
@@ -40,10 +50,13 @@ def select(
     sample_weight: FloatArray | None = None,
     seed: int = 0,
     out_of_time: Callable[[], bool] = lambda: False,
+    costs: FloatArray | None = None,
+    max_cost: float = np.inf,
 ) -> Selection:
     """Add, `size` times, the candidate that lowers the loss of the average most; keep the best prefix of that path.
 
-    The first step takes the best single candidate, so the result is never worse on these rows than any of them.
+    The first step takes the best single candidate, so the result is never worse on these rows than any of them that can
+    be afforded.
 
     Args:
         predictions: one float array per candidate, each shape (n_rows, n_outputs).
@@ -53,20 +66,25 @@ def select(
         sample_weight: float array, shape (n_rows,), or None.
         seed: which of several equally good candidates is taken.
         out_of_time: asked after every step; the path ends early when it says so.
+        costs: what each candidate costs, once, however often it is added, shape (n_candidates,); None: nothing.
+        max_cost: what the members may cost together, in the same units.
 
     Raises:
-        ValueError: there is no candidate, or size is below one.
+        ValueError: there is no candidate, none that can be afforded, or size is below one.
     """
     if len(predictions) == 0 or size < 1:
         raise ValueError(
             f"Ensemble selection needs a candidate and at least one step, got {len(predictions)=} and {size=}."
         )
+    costs = np.zeros(len(predictions)) if costs is None else costs
+    if costs.min() > max_cost:
+        raise ValueError(f"Ensemble selection needs a candidate within the limit, got {costs.min()=} and {max_cost=}.")
     rng = np.random.default_rng(seed)
     losses_of_sums = _averaged_losses(np.asarray(predictions), targets, metric, sample_weight)
     path: list[int] = []
     path_losses: list[float] = []
     while len(path) < size and not (path and out_of_time()):
-        losses = losses_of_sums(path)
+        losses = np.where(_affordable(path, costs, max_cost), losses_of_sums(path), np.nan)
         best = float(np.nanmin(losses))
         chosen = int(rng.choice(np.flatnonzero(losses == best)))
         path.append(chosen)
@@ -76,12 +94,43 @@ def select(
     return Selection(counts / n_kept, path_losses[n_kept - 1], tuple(path), tuple(path_losses))
 
 
+def select_within(
+    predictions: Sequence[FloatArray] | FloatArray,
+    targets: Array,
+    *,
+    costs: FloatArray,
+    max_cost: float,
+    **options: Any,
+) -> Selection:
+    """The best of several greedy paths whose members together cost at most `max_cost`; see `select` for the rest.
+
+    A greedy path begins with the best candidate, however much of the limit it takes. So each of `SHARES` of the limit
+    has a path of its own, among the candidates that cost no more than that.
+    """
+    paths = []
+    for share in SHARES:
+        kept = np.flatnonzero(costs <= share * max_cost)
+        if len(kept):
+            part = select(np.asarray(predictions)[kept], targets, costs=costs[kept], max_cost=max_cost, **options)
+            paths.append(part.among(kept, len(costs)))
+    if not paths:
+        raise ValueError(f"Ensemble selection needs a candidate within the limit, got {costs.min()=} and {max_cost=}.")
+    return min(paths, key=lambda path: path.loss)
+
+
 def weighted_average(predictions: Sequence[FloatArray], weights: FloatArray | Sequence[float]) -> FloatArray:
     """Average of predictions, each shape (n_rows, n_outputs), with weights that sum to one."""
     total = np.zeros_like(predictions[0], dtype=np.float64)
     for prediction, weight in zip(predictions, weights, strict=True):
         total += weight * prediction
     return total
+
+
+def _affordable(path: Sequence[int], costs: FloatArray, max_cost: float) -> Array:
+    """Which candidates may be added to a path: its members, and those that the rest of the limit pays for."""
+    is_member = np.zeros(len(costs), dtype=bool)
+    is_member[list(path)] = True
+    return is_member | (costs <= max_cost - costs[is_member].sum())
 
 
 def _averaged_losses(

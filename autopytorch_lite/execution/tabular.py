@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from autopytorch_lite.history.limits import epoch_above
 from autopytorch_lite.metrics import Metric, standard_metrics
 from autopytorch_lite.pipeline.build import build_learner
 from autopytorch_lite.pipeline.graph import Choice
+from autopytorch_lite.pipeline.latency import PREDICT_MS, one_row_ms
 from autopytorch_lite.pipeline.learner import FitOutcome, FitSettings, Learner, Rows
 from autopytorch_lite.types import Config, FloatArray, IntArray
 
@@ -68,7 +69,9 @@ class TabularObjective:
                 return early
             self._save_fold(learner, fold, budget, checkpoint)
             predictions.append(learner.predict(val.table))
-        return self._score(dataset, np.concatenate(predictions), outcomes, checkpoint.folder)
+        result = self._score(dataset, np.concatenate(predictions), outcomes, checkpoint.folder)
+        predict_ms = len(dataset.folds) * one_row_ms(learner, val.table)
+        return replace(result, info={**result.info, PREDICT_MS: predict_ms})
 
     def _fit_fold(
         self,

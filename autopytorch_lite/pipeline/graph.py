@@ -43,6 +43,7 @@ __all__ = [
     "When",
     "choice_name",
     "full_name",
+    "learner_of",
     "local_values",
 ]
 
@@ -292,6 +293,15 @@ def Optional(name: str, component: Component) -> Choice:
 def choice_name(node: str) -> str:
     """Full name of the hyperparameter that says which option a choice takes: ``node:__choice__``."""
     return f"{node}:{CHOICE_SUFFIX}"
+
+
+def learner_of(config: Config) -> str:
+    """The learner of a configuration, its family: "neural: tabm", "extra_trees", or "" where none is named."""
+    learner = str(config.get(choice_name("learner"), ""))
+    backbone = config.get(choice_name("backbone"))
+    if backbone is None:
+        return learner
+    return f"{learner or 'neural'}: {backbone}"
 
 
 def full_name(node: str, component: str, hyperparameter: str) -> str:

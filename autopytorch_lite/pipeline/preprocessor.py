@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 
 from autopytorch_lite.data.schema import EncodedTable
@@ -16,6 +18,7 @@ from autopytorch_lite.errors import DivergedError
 from autopytorch_lite.pipeline.components.embedding import EmbeddedColumns
 from autopytorch_lite.pipeline.components.encoding import Encoding, encoded_widths, missing_as_level
 from autopytorch_lite.pipeline.components.feature_preprocessing import FeatureStep
+from autopytorch_lite.pipeline.fast_transforms import FittedTransform, of_codes, of_numbers
 from autopytorch_lite.pipeline.serialize import dump_objects, load_objects
 from autopytorch_lite.types import Array, FloatArray, IntArray
 
@@ -75,10 +78,11 @@ class TabularPreprocessor:
         self._cardinalities = np.asarray(cardinalities, dtype=np.int64)
         embedded = set(steps.embedded.columns)
         self._encoded = [j for j in range(len(cardinalities)) if j not in embedded]
-        self._imputer: Any = None
-        self._encoder: Any = None
-        self._scaler: Any = None
+        self._imputer: FittedTransform | None = None
+        self._encoder: FittedTransform | None = None
+        self._scaler: FittedTransform | None = None
         self._features: Any = None
+        self._digest: str | None = None
 
     def fit(self, table: EncodedTable, y: Array, *, seed: int) -> TabularPreprocessor:
         """Learn means, levels, scales and projections from training rows; the same seed gives the same fit.
@@ -97,14 +101,14 @@ class TabularPreprocessor:
 
     def transform(self, table: EncodedTable) -> tuple[FloatArray, IntArray]:
         """The dense table, float32 (n, n_dense), and the codes of embedded columns, int64 (n, q), -1 for missing."""
-        return self._transformed(table, None)
+        return table.derived(self._fingerprint, lambda: self._transformed(table, None))
 
     def training(self, table: EncodedTable, y: Array) -> tuple[FloatArray, IntArray]:
         """As `transform`, for the very rows of the fit: what was learned from targets does not tell a row its own."""
         if self._encoder is None or self._steps.encoding is None or not self._steps.encoding.learns_targets:
             return self.transform(table)
         with quiet():
-            encoded = self._encoder.fit_transform(self._codes(table.categorical), y)
+            encoded = self._encoder.fitted.fit_transform(self._codes(table.categorical), y)
         return self._transformed(table, encoded)
 
     def _transformed(self, table: EncodedTable, encoded: FloatArray | None) -> tuple[FloatArray, IntArray]:
@@ -121,31 +125,45 @@ class TabularPreprocessor:
     @property
     def widths(self) -> tuple[int, ...]:
         """See the class."""
-        of_codes = () if self._features is not None or self._scales_codes else encoded_widths(self._encoder)
+        of_codes = () if self._features is not None or self._scales_codes else self._widths_of_codes()
         return (1,) * (self.n_dense - sum(of_codes)) + of_codes
 
     def save(self, path: Path) -> None:
         """Write the fitted parts."""
-        parts = {"imputer": self._imputer, "encoder": self._encoder, "scaler": self._scaler, "features": self._features}
-        dump_objects(path, parts | {"n_dense": self.n_dense})
+        dump_objects(path, self._parts() | {"n_dense": self.n_dense})
 
     def load(self, path: Path) -> TabularPreprocessor:
         """Inverse of `save`, on a preprocessor of the same steps."""
         parts = load_objects(path, self._steps.classes())
-        self._imputer, self._encoder = parts["imputer"], parts["encoder"]
-        self._scaler, self._features, self.n_dense = parts["scaler"], parts["features"], parts["n_dense"]
+        self._imputer, self._scaler = (
+            None if parts[n] is None else of_numbers(parts[n]) for n in ("imputer", "scaler")
+        )
+        self._encoder = None if parts["encoder"] is None else self._of_codes(parts["encoder"])
+        self._features, self.n_dense = parts["features"], parts["n_dense"]
         return self
+
+    def _parts(self) -> dict[str, Any]:
+        """What was fitted, as scikit-learn's objects."""
+        fast = {"imputer": self._imputer, "encoder": self._encoder, "scaler": self._scaler}
+        fitted = {name: None if part is None else part.fitted for name, part in fast.items()}
+        return fitted | {"features": self._features}
+
+    def _fingerprint(self) -> str:
+        """Equal for preprocessors that make the same of every table."""
+        if self._digest is None:
+            self._digest = joblib.hash((self._parts(), self._steps.embedded.columns, self._scales_codes))
+        return self._digest
 
     def _fit_columns(self, table: EncodedTable, y: Array, seed: int) -> None:
         if table.numeric.shape[1]:
-            self._imputer = self._steps.imputer.fit(_cut(table.numeric, INPUT_BOUND))
+            self._imputer = of_numbers(self._steps.imputer.fit(_cut(table.numeric, INPUT_BOUND)))
         encoding = self._steps.encoding
         if self._encoded and encoding is not None and encoding.transformer is not None:
             encoder = _seeded(encoding.transformer, seed)
-            self._encoder = encoder.fit(self._codes(table.categorical), y)
+            self._encoder = self._of_codes(encoder.fit(self._codes(table.categorical), y))
         numbers = self._numbers(table.numeric, table.categorical)
         if numbers.shape[1] and self._steps.scaler is not None:
-            self._scaler = self._steps.scaler.fit(numbers)
+            self._scaler = of_numbers(self._steps.scaler.fit(numbers))
 
     def _fit_features(self, step: FeatureStep, table: EncodedTable, seed: int) -> Any | None:
         """The fitted transformation, or None where it leaves these rows as they are."""
@@ -182,8 +200,14 @@ class TabularPreprocessor:
 
     def _numbers(self, numeric: FloatArray, categorical: IntArray) -> FloatArray:
         """What the scaler sees, float64: imputed numeric columns, and encoded ones that are to be scaled."""
-        numbers = self._imputer.transform(_cut(numeric, INPUT_BOUND)) if numeric.shape[1] else numeric
+        numbers = numeric if self._imputer is None else self._imputer.transform(_cut(numeric, INPUT_BOUND))
         return np.hstack([numbers, self._encode(categorical)]) if self._scales_codes and self._encoded else numbers
+
+    def _of_codes(self, encoder: Any) -> FittedTransform:
+        return of_codes(encoder, self._cardinalities[self._encoded])
+
+    def _widths_of_codes(self) -> tuple[int, ...]:
+        return () if self._encoder is None else encoded_widths(self._encoder.fitted)
 
     @property
     def _scales_codes(self) -> bool:
@@ -206,11 +230,39 @@ def _seeded(transformer: Any, seed: int) -> Any:
     return transformer
 
 
+class _IgnoredWarnings:
+    """A block without warnings that several threads may be in at once; the one that leaves last restores the filters.
+
+    Python's own block, left by two threads in the order in which they came, would leave the filters of one behind.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._n_inside = 0
+        self._caught = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._n_inside += 1
+            if self._n_inside == 1:
+                self._caught = warnings.catch_warnings()
+                self._caught.__enter__()
+                warnings.simplefilter("ignore")
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._n_inside -= 1
+            if self._n_inside == 0:
+                self._caught.__exit__(None, None, None)
+
+
+_IGNORED_WARNINGS = _IgnoredWarnings()
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Silence about constant columns, solvers that stop early, rare classes and overflow."""
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
+    with _IGNORED_WARNINGS, np.errstate(all="ignore"):
         yield
 
 

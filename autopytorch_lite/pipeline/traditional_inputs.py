@@ -21,6 +21,7 @@ from autopytorch_lite.pipeline.components.encoding import (
 )
 from autopytorch_lite.pipeline.components.imputation import MedianImputation
 from autopytorch_lite.pipeline.components.scaling import Quantile, Standardize
+from autopytorch_lite.pipeline.fast_transforms import FittedTransform, of_codes
 from autopytorch_lite.pipeline.graph import Component
 from autopytorch_lite.pipeline.hyperparameters import Categorical, Hyperparameter
 from autopytorch_lite.pipeline.learner import Rows
@@ -79,12 +80,14 @@ class ColumnInputs(Inputs):
         self._is_present: Array = np.ones(info.n_numeric, dtype=bool)
         n_classes = info.n_outputs if info.task.is_classification else 0
         self._statistics = TargetStatistics(n_classes, max_one_hot_levels=0) if with_statistics else None
+        self._encoder: FittedTransform | None = None
 
     def fit(self, train: Rows, seed: int) -> None:
         """See `Inputs.fit`."""
         self._is_present = np.asarray(~np.isnan(train.table.numeric).all(axis=0))
         if self._statistics is not None:
             self._statistics.set_params(random_state=seed % 2**32).fit(self._levels(train.table), train.y)
+            self._encoder = of_codes(self._statistics, self._cardinalities)
 
     def training(self, train: Rows) -> FloatArray:
         """See `Inputs.training`; the statistics of a row do not know its own target."""
@@ -94,9 +97,9 @@ class ColumnInputs(Inputs):
 
     def transform(self, table: EncodedTable) -> FloatArray:
         """See `Inputs.transform`."""
-        if self._statistics is not None:
-            return self._joined(table, self._statistics.transform(self._levels(table)))
-        return self._joined(table, np.where(table.categorical < 0, np.nan, table.categorical))
+        if self._encoder is not None:
+            return self._joined(table, self._encoder.transform(self._levels(table)))
+        return table.derived(self._name_of_columns, lambda: self._columns(table))
 
     def save(self, folder: Path) -> None:
         """See `Inputs.save`."""
@@ -106,6 +109,13 @@ class ColumnInputs(Inputs):
         """See `Inputs.load`."""
         parts = load_objects(folder / FILE, [TargetStatistics])
         self._is_present, self._statistics = parts["is_present"], parts["statistics"]
+        self._encoder = None if self._statistics is None else of_codes(self._statistics, self._cardinalities)
+
+    def _name_of_columns(self) -> tuple[str, bytes]:
+        return "columns", self._is_present.tobytes()
+
+    def _columns(self, table: EncodedTable) -> FloatArray:
+        return self._joined(table, np.where(table.categorical < 0, np.nan, table.categorical))
 
     def _joined(self, table: EncodedTable, categories: FloatArray) -> FloatArray:
         numeric = np.clip(np.where(self._is_present, table.numeric, 0.0), -VALUE_BOUND, VALUE_BOUND)

@@ -15,7 +15,8 @@ from typing import IO, TYPE_CHECKING
 
 from autopytorch_lite.history.events import Callback, Event, EventKind
 from autopytorch_lite.history.trial import Proposal, TrialKey
-from autopytorch_lite.report.words import counted, duration, learner_of, measured
+from autopytorch_lite.pipeline.graph import learner_of
+from autopytorch_lite.report.words import counted, duration, measured
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -10,6 +10,7 @@ import numpy as np
 
 from autopytorch_lite.history.summary import open_proposals, proposals
 from autopytorch_lite.history.trial import Finished, Proposal, Status, TrialKey
+from autopytorch_lite.pipeline.graph import learner_of
 from autopytorch_lite.report.record import RunRecord
 from autopytorch_lite.report.tables import ensemble_weights, evaluations, incumbents
 from autopytorch_lite.report.theme import (
@@ -24,7 +25,7 @@ from autopytorch_lite.report.theme import (
     new_figure,
     shortened,
 )
-from autopytorch_lite.report.words import counted, duration, learner_of, listed, loss_words, measured
+from autopytorch_lite.report.words import counted, duration, listed, loss_words, measured
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

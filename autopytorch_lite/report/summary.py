@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 
 from autopytorch_lite.history.summary import proposals
+from autopytorch_lite.pipeline.graph import learner_of
 from autopytorch_lite.report.record import RunRecord
 from autopytorch_lite.report.tables import ensemble_weights, evaluations
-from autopytorch_lite.report.words import counted, learner_of, listed, loss_words, measured, metric_words
+from autopytorch_lite.report.words import counted, listed, loss_words, measured, metric_words
 
 
 def ensemble_text(run: RunRecord) -> str:
@@ -16,9 +17,11 @@ def ensemble_text(run: RunRecord) -> str:
     if run.ensemble is None or not weights:
         return ""
     best = run.ensemble.get("best_single") or {}
+    predict_ms = run.ensemble.get("predict_ms")
     lines = [
         f"Ensemble of {counted(len(weights), 'model')}: validation {loss_words(run.metric)} "
         f"{measured(run.ensemble['loss'])}, best single model {measured(best.get('loss'))}"
+        + ("" if predict_ms is None else f", {predict_ms:.3g} ms for one row")
     ]
     proposed = proposals(run.lines)
     for key, weight in weights.items():

@@ -12,7 +12,8 @@ import pandas as pd
 
 from autopytorch_lite.history.summary import closed, proposals
 from autopytorch_lite.history.trial import Finished, Line, Proposal, Status, TrialKey
-from autopytorch_lite.report.words import learner_of, metric_words, number
+from autopytorch_lite.pipeline.graph import learner_of
+from autopytorch_lite.report.words import metric_words, number
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

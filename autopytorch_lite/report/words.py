@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from autopytorch_lite.types import Config
-
 _METRIC_WORDS = {
     "roc_auc": "ROC AUC",
     "roc_auc_ovr": "ROC AUC",
@@ -30,15 +28,6 @@ def loss_words(metric: str) -> str:
         return "loss"
     words = metric_words(metric)
     return words if metric.startswith("neg_") else f"1 − {words}"
-
-
-def learner_of(config: Config) -> str:
-    """The learner of a configuration: "neural: shaped_resnet", "hist_gradient_boosting", or "" where none is named."""
-    learner = str(config.get("learner:__choice__", ""))
-    backbone = config.get("backbone:__choice__")
-    if backbone is None:
-        return learner
-    return f"{learner or 'neural'}: {backbone}"
 
 
 def hyperparameter_words(name: str) -> str:

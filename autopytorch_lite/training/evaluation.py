@@ -11,6 +11,9 @@ from autopytorch_lite.training.device import computing_in
 VECTORS_PER_CHUNK = 2048
 """Vectors evaluated at once, usually one a row: large enough to be fast, small enough to stay in the cache."""
 
+CELLS_PER_CHUNK = 250_000
+"""Inputs of the backbone evaluated at once, for the same reason: embedded numbers are many."""
+
 
 @torch.inference_mode()
 def evaluation_outputs(network: TabularNetwork, dense: Tensor, codes: Tensor, precision: str = "float32") -> Tensor:
@@ -20,13 +23,20 @@ def evaluation_outputs(network: TabularNetwork, dense: Tensor, codes: Tensor, pr
     """
     was_training = network.training
     device = next(network.parameters()).device
-    network.eval()
-    n_rows = max(1, VECTORS_PER_CHUNK // network.vectors_per_row)
+    if was_training:  # to go through all layers takes as long as a row
+        network.eval()
+    n_rows = _rows_per_chunk(network, dense.shape[1])
     chunks = zip(dense.split(n_rows), codes.split(n_rows), strict=True)
     with computing_in(precision, device):
         outputs = [network(rows.to(device), row_codes.to(device)).float() for rows, row_codes in chunks]
-    network.train(was_training)
-    return torch.cat(outputs)
+    if was_training:
+        network.train()
+    return torch.cat(outputs) if len(outputs) > 1 else outputs[0]
+
+
+def _rows_per_chunk(network: TabularNetwork, n_dense: int) -> int:
+    width = n_dense if network.numeric_embedding is None else network.numeric_embedding.n_features
+    return max(1, min(VECTORS_PER_CHUNK // network.vectors_per_row, CELLS_PER_CHUNK // max(width, 1)))
 
 
 def class_probabilities(outputs: Tensor) -> Tensor:

@@ -306,8 +306,10 @@ def test_a_quiet_fit_of_numbers_says_nothing_but_results(
     frame.assign(y=2 * frame["a"] + rng.normal(size=120)).to_csv("numbers.csv", index=False)
     done = invoke("fit", "numbers.csv", "--target", "y", "--space", workspace / "tiny.json", "--portfolio", "none",
                   "--trials", 2, "--min-budget", 1, "--max-budget", 2, "--jobs", 1, "--seed", 0, "--holdout", 0.2,
-                  "--column-kind", "b=categorical", "--learners", "neural,shaped_mlp", "--quiet")  # fmt: skip
+                  "--column-kind", "b=categorical", "--learners", "neural,shaped_mlp", "--quiet",
+                  "--max-predict-ms-per-row", 5000)  # fmt: skip
     assert done.exit_code == 0, done.stderr
+    assert "ms for one row" in done.stdout
     assert re.search(r"Held-out score on 24 rows: RMSE .*R²", done.stdout)
     assert done.stderr == ""
     (run_dir,) = (tmp_path / "runs").iterdir()

@@ -371,6 +371,10 @@ def test_any_frame_encodes_the_same_after_json_row_by_row_and_reordered(frame):
     for other in variants:
         np.testing.assert_array_equal(other.numeric, table.numeric)
         np.testing.assert_array_equal(other.categorical, table.categorical)
+    decoded = again.encode(again.decode(table))
+    exact = [not name.startswith("times.") for name in again.numeric_names]  # dates are stored in days, with rounding
+    np.testing.assert_array_equal(decoded.numeric[:, exact], table.numeric[:, exact])
+    np.testing.assert_array_equal(decoded.categorical, table.categorical)
     np.testing.assert_array_equal(np.vstack([row.numeric for row in rows]), table.numeric)
     np.testing.assert_array_equal(np.vstack([row.categorical for row in rows]), table.categorical)
 
@@ -388,3 +392,39 @@ def test_a_code_names_the_level_of_its_cell(cells):
     codes = schema.encode(frame).categorical[:, 0]
     levels = schema.columns[0].categories
     assert [None if code < 0 else levels[code] for code in codes] == [None if pd.isna(cell) else cell for cell in cells]
+
+
+def test_a_frame_of_numbers_only_is_read_by_name_and_at_once():
+    frame = pd.DataFrame({f"n{i}": np.arange(5.0) + i for i in range(400)} | {"count": np.arange(5)})
+    schema = TableSchema.infer(frame)
+    shuffled = frame[frame.columns[::-1]].assign(extra=1)
+    np.testing.assert_array_equal(schema.encode(shuffled).numeric, frame.to_numpy(dtype=float))
+    seconds = []
+    for _ in range(5):
+        start = time.process_time()
+        schema.encode(frame.iloc[[0]])
+        seconds.append(time.process_time() - start)
+    assert min(seconds) < 0.005  # column by column it took 9 ms
+
+
+def test_dates_are_decoded_to_the_millisecond():
+    frame = pd.DataFrame({"when": pd.date_range("2020-02-28 23:59:58.5", periods=9, freq="7h13min")}).assign(x=1.0)
+    frame.loc[3, "when"] = None
+    schema = TableSchema.infer(frame)
+    decoded = schema.decode(schema.encode(frame))
+    assert (decoded["when"] - frame["when"]).abs().max() < pd.Timedelta(milliseconds=1)
+    assert decoded["when"].isna().to_numpy().nonzero()[0].tolist() == [3]
+
+
+def test_what_is_made_of_rows_is_kept_only_where_it_was_asked_for():
+    table = TableSchema.infer(np.eye(3)).encode(np.eye(3))
+    made = []
+
+    def make():
+        made.append(1)
+        return len(made)
+
+    assert [table.derived(lambda: "a", make) for _ in range(2)] == [1, 2]
+    kept = table.keeping()
+    assert [kept.derived(lambda name=name: name, make) for name in ("a", "a", "b")] == [3, 3, 4]
+    assert kept.take(slice(0, 1)).kept is None

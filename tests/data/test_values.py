@@ -8,7 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from autopytorch_lite.data.values import find_codes, plain, sorted_values, text_of, values_from_json, values_to_json
+from autopytorch_lite.data.values import (
+    LevelFinder,
+    find_codes,
+    plain,
+    sorted_values,
+    text_of,
+    values_from_json,
+    values_to_json,
+)
 
 
 @pytest.mark.parametrize(
@@ -56,3 +64,11 @@ def test_codes():
     assert find_codes([2, "2", "1", 1.0], known, by_text=True).tolist() == [1, 1, 2, 0]
     assert find_codes([], known).dtype == np.int32
     assert text_of(2.0) == "2" and text_of(2.5) == "2.5"
+
+
+def test_categories_of_another_table_are_looked_up_anew():
+    finder = LevelFinder(("a", "b", "1"), by_text=True)
+    for categories in (pd.Index(["b", "c"]), pd.Index([1, 2]), pd.Index(["b", "c"])):
+        for _ in range(2):
+            expected = find_codes(categories, ("a", "b", "1"), by_text=True)
+            np.testing.assert_array_equal(finder.codes_of_categories(categories), expected)

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from autopytorch_lite.ensemble.library import Ensemble, Library
-from autopytorch_lite.history.trial import Finished, Status, TrialKey
+from autopytorch_lite.errors import HistoryError
+from autopytorch_lite.history.trial import Finished, Proposal, Proposed, Status, TrialKey
 from autopytorch_lite.metrics import Metric
 from autopytorch_lite.types import Task
 
@@ -11,7 +12,7 @@ TARGETS = np.arange(30) % 2
 
 
 def predictions_of(key):
-    rng = np.random.default_rng(key.config_id)
+    rng = np.random.default_rng(key)
     p = np.clip(TARGETS * 0.4 + rng.uniform(0.05, 0.55, len(TARGETS)), 0.01, 0.99)
     return np.c_[1 - p, p]
 
@@ -71,3 +72,64 @@ def test_who_drops_out_is_told_once_and_is_never_needed_again():
     later = make_library(4)
     later.extend(lines)
     assert not set(dropped) & {member.key for member in later.build(size=9, seed=0).members}
+
+
+def with_learner(name, *lines):
+    """History lines of configurations of one learner."""
+    for line in lines:
+        yield Proposed(Proposal(line.key.config_id, {"learner:__choice__": name}, line.key.budget))
+        yield line
+
+
+def test_a_configuration_that_predicts_the_same_at_every_budget_is_a_candidate_once():
+    """It used to take a place for each of its budgets."""
+
+    def whatever_the_budget(key):
+        return predictions_of(TrialKey(key.config_id, 1))
+
+    loss = LOG_LOSS.loss(TARGETS, whatever_the_budget(TrialKey(3, 1)))
+    lines = [Finished(key=TrialKey(3, budget), loss=loss) for budget in (9, 1, 27)]
+    dropped = []
+    library = Library(whatever_the_budget, TARGETS, LOG_LOSS, on_drop=dropped.append)
+    library.extend(lines)
+    assert library.ranked() == [TrialKey(3, 1)]
+    assert sorted(dropped) == [TrialKey(3, 9), TrialKey(3, 27)]
+
+
+def test_equal_losses_of_unequal_predictions_stay():
+    lines = [Finished(key=TrialKey(3, budget), loss=0.5) for budget in (1, 3)]
+    library = make_library()
+    library.extend(lines)
+    assert len(library) == 2
+
+
+def test_a_repeated_trial_whose_files_are_gone_is_dropped_again_when_the_history_is_read_again():
+    def read(key):
+        if key.budget == 9:
+            raise HistoryError("gone")
+        return predictions_of(key)
+
+    library = Library(read, TARGETS, LOG_LOSS)
+    library.extend(Finished(key=TrialKey(3, budget), loss=0.5) for budget in (9, 1))
+    assert library.ranked() == [TrialKey(3, 1)]
+
+
+def test_the_best_of_each_learner_stay_whatever_the_others_do():
+    """Fifty variants of the best learner used to crowd out all others."""
+    many = sorted((finished(i) for i in range(30)), key=lambda line: line.loss)
+    boosted, linear = many[:24], many[24:]
+    lines = [*with_learner("lightgbm", *boosted), *with_learner("linear", *linear)]
+    forward, backward = make_library(10), make_library(10)
+    forward.extend(lines)
+    backward.extend([line for line in lines if isinstance(line, Proposed)] + lines[::-1])
+    expected = [line.key for line in [*boosted[:7], *linear[:3]]]
+    assert forward.ranked() == backward.ranked() == expected
+    assert {forward.learner(key) for key in expected} == {"lightgbm", "linear"}
+
+
+def test_a_learner_can_be_left_out_of_an_ensemble():
+    library = make_library()
+    lines = [finished(i) for i in range(12)]
+    library.extend([*with_learner("lightgbm", *lines[:6]), *with_learner("linear", *lines[6:])])
+    ensemble = library.build(size=9, seed=0, without="lightgbm")
+    assert {library.learner(key) for key, _ in ensemble.members} == {"linear"}

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autopytorch_lite.ensemble.selection import select, weighted_average
+from autopytorch_lite.ensemble.selection import select, select_within, weighted_average
 from autopytorch_lite.metrics import Metric
 from autopytorch_lite.types import Task
 
@@ -87,3 +87,36 @@ def test_an_empty_library_or_no_step_is_refused(n, size):
     predictions, targets = make_library(0, n_candidates=2)
     with pytest.raises(ValueError, match="needs a candidate"):
         select(predictions[:n], targets, metric=LOG_LOSS, size=size)
+
+
+@given(seed=st.integers(0, 10_000), max_cost=st.floats(1.0, 12.0))
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_members_cost_no_more_than_the_limit_together_however_often_they_are_added(seed, max_cost):
+    predictions, targets = make_library(seed)
+    costs = np.random.default_rng(seed).uniform(0.5, 8, len(predictions))
+    costs[0] = 1.0
+    options = {"metric": LOG_LOSS, "size": 12, "seed": seed, "costs": costs, "max_cost": max_cost}
+    greedy, best = select(predictions, targets, **options), select_within(predictions, targets, **options)
+    for selection in (greedy, best):
+        assert costs[selection.weights > 0].sum() <= max_cost + 1e-12
+        assert selection.weights.sum() == pytest.approx(1)
+        averaged = LOG_LOSS.loss(targets, weighted_average(predictions, selection.weights))
+        assert selection.loss == pytest.approx(averaged)
+    affordable = [LOG_LOSS.loss(targets, p) for p, cost in zip(predictions, costs, strict=True) if cost <= max_cost]
+    assert best.loss - 1e-12 <= greedy.loss <= min(affordable) + 1e-12  # rounding
+
+
+def test_several_cheap_models_are_preferred_to_one_slow_one_where_they_are_better_together():
+    targets = np.array([0.0, 0.0])
+    predictions = np.array([[[0.5], [0.5]], [[1.0], [1.0]], [[-1.0], [-1.0]]])
+    options = {"metric": RMSE, "size": 4, "costs": np.array([4.0, 1.0, 1.0]), "max_cost": 4.0}
+    assert select(predictions, targets, **options).loss == 0.5
+    best = select_within(predictions, targets, **options)
+    assert best.loss == 0
+    np.testing.assert_array_equal(best.weights, [0, 0.5, 0.5])
+
+
+def test_a_limit_below_every_cost_is_refused():
+    predictions, targets = make_library(0)
+    with pytest.raises(ValueError, match="within the limit"):
+        select_within(predictions, targets, metric=LOG_LOSS, size=3, costs=np.full(6, 2.0), max_cost=1.0)

@@ -36,6 +36,7 @@ CASES = {
     "unknown learner": ({"learners": "shaped_mpl"}, FRAME, LABELS, "shaped_mpl.*shaped_mlp"),
     "no limit": ({"time_limit": None, "n_trials": None}, FRAME, LABELS, "time_limit"),
     "negative time": ({"time_limit": -1}, FRAME, LABELS, "time_limit"),
+    "no time to predict": ({"max_predict_ms_per_row": 0}, FRAME, LABELS, "max_predict_ms_per_row"),
     "budgets upside down": ({"min_budget": 9}, FRAME, LABELS, "min_budget"),
     "unknown device": ({"device": "gpu"}, FRAME, LABELS, "'gpu'"),
     "unknown column kind": ({"column_kinds": {"zip": "categorical"}}, FRAME, LABELS, "'zip'"),

@@ -16,6 +16,7 @@ from autopytorch_lite.pipeline.graph import (
     Step,
     choice_name,
     full_name,
+    learner_of,
     local_values,
 )
 from autopytorch_lite.types import DatasetInfo, Task
@@ -269,3 +270,11 @@ def test_full_names_and_back():
     assert full_name("size", "shrink", "factor") == "size:shrink:factor"
     config = {"size:__choice__": "shrink", "size:shrink:factor": 0.5, "size:shrinker:factor": 1.0}
     assert local_values(config, "size", "shrink") == {"factor": 0.5}
+
+
+def test_learners_are_named_with_their_backbone():
+    assert (
+        learner_of({"learner:__choice__": "neural", "backbone:__choice__": "shaped_resnet"}) == "neural: shaped_resnet"
+    )
+    assert learner_of({"learner:__choice__": "hist_gradient_boosting"}) == "hist_gradient_boosting"
+    assert learner_of({"x": 1}) == ""

@@ -3,7 +3,6 @@ import pytest
 from autopytorch_lite.report.words import (
     duration,
     hyperparameter_words,
-    learner_of,
     loss_words,
     measured,
     metric_words,
@@ -31,14 +30,6 @@ def test_a_score_is_told_apart_from_an_error():
     assert loss_words("neg_log_loss") == "log loss"
     assert loss_words("accuracy") == "1 − accuracy"
     assert metric_words("neg_root_mean_squared_error") == "RMSE"
-
-
-def test_learners_are_named_with_their_backbone():
-    assert (
-        learner_of({"learner:__choice__": "neural", "backbone:__choice__": "shaped_resnet"}) == "neural: shaped_resnet"
-    )
-    assert learner_of({"learner:__choice__": "hist_gradient_boosting"}) == "hist_gradient_boosting"
-    assert learner_of({"x": 1}) == ""
 
 
 def test_hyperparameters_are_shortened_but_stay_distinct():

@@ -115,6 +115,7 @@ def request_for(learners: object, info: DatasetInfo) -> RunRequest:
         "max_budget": 3,
         "eta": 3,
         "ensemble_size": 5,
+        "max_predict_ms_per_row": None,
         "learners": learners,
         "device": "cpu",
         "precision": "auto",

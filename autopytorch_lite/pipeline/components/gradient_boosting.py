@@ -16,6 +16,7 @@ from autopytorch_lite.pipeline.graph import Component, Float, Hyperparameter, In
 from autopytorch_lite.pipeline.learner import Learner
 from autopytorch_lite.pipeline.serialize import dump_objects, load_objects
 from autopytorch_lite.pipeline.traditional import Growth, Model, column_learner
+from autopytorch_lite.pipeline.tree_walk import FEW_ROWS, BoosterWalk
 from autopytorch_lite.pipeline.trees import pack, unpack
 from autopytorch_lite.types import Array, ConfigValue, DatasetInfo, FloatArray
 
@@ -54,17 +55,24 @@ class HistGradientBoostingModel(Model):
         native = [n_levels <= MAX_NATIVE_LEVELS for n_levels in info.cardinalities]
         self._is_categorical = np.array([False] * info.n_numeric + native)
         self._booster: Any = None
+        self._walk: BoosterWalk | None = None
 
     def grow(self, X: Array, y: Array, weight: FloatArray | None, growth: Growth) -> None:
         """See `Model.grow`."""
         if self._booster is None:
             self._booster = self._new_booster(growth)
+        self._walk = None
         self._booster.set_params(max_iter=growth.stop).fit(X, y, sample_weight=weight)
 
     def predict(self, X: Array) -> FloatArray:
         """See `Model.predict`."""
         is_classifier = isinstance(self._booster, HistGradientBoostingClassifier)
-        return self._booster.predict_proba(X) if is_classifier else self._booster.predict(X)
+        if len(X) > FEW_ROWS:
+            return self._booster.predict_proba(X) if is_classifier else self._booster.predict(X)
+        if self._walk is None:
+            self._walk = BoosterWalk.of(self._booster)
+        raw, loss = self._walk.raw_predictions(X), self._booster._loss
+        return loss.predict_proba(raw) if is_classifier else loss.link.inverse(raw[:, 0])
 
     def stages(self, X: Array, rounds: Sequence[int]) -> Iterator[FloatArray]:
         """See `Model.stages`; together they cost as much as one prediction."""
@@ -78,7 +86,7 @@ class HistGradientBoostingModel(Model):
 
     def load(self, folder: Path) -> None:
         """See `Model.load`."""
-        self._booster = unpack(load_objects(folder / FILE))
+        self._booster, self._walk = unpack(load_objects(folder / FILE)), None
 
     def _new_booster(self, growth: Growth) -> Any:
         kind = HistGradientBoostingClassifier if growth.is_classification else HistGradientBoostingRegressor

@@ -10,10 +10,9 @@ from unittest.mock import patch
 from driver_protocol import Fitted, Job, of_estimator, serve
 
 from autopytorch_lite import AutoTabularClassifier, AutoTabularRegressor
+from autopytorch_lite.run import TableRun
 from autopytorch_lite.search.bohb import BOHB
 from autopytorch_lite.search.random_search import RandomSearch
-
-_OWN = "autopytorch_lite.run.FreezeThaw"
 
 
 def fit(job: Job) -> Fitted:
@@ -38,21 +37,30 @@ def fit(job: Job) -> Fitted:
 
 
 def _searching_with(searcher: str | None) -> AbstractContextManager[Any]:
-    """Within it, runs are searched by another searcher, made from the same arguments."""
-    return nullcontext() if searcher is None else patch(_OWN, _SEARCHERS[searcher])
+    """Within it, runs are searched by another searcher."""
+    return nullcontext() if searcher is None else patch.object(TableRun, "searcher", _SEARCHERS[searcher])
 
 
-def _bohb(space: Any, *, cost_exponent: float, **arguments: Any) -> BOHB:
-    """BOHB, which has no use for seconds."""
-    return BOHB(space, **arguments)
+def _bohb(run: TableRun, space: Any) -> BOHB:
+    """BOHB over the same rungs, which has no use for seconds."""
+    asked = run.request
+    return BOHB(
+        space,
+        min_budget=asked.min_budget,
+        max_budget=asked.max_budget,
+        eta=asked.eta,
+        portfolio=asked.portfolio,
+        seed=asked.seed,
+    )
 
 
-def _random(space: Any, *, min_budget: int, eta: float, cost_exponent: float, **arguments: Any) -> RandomSearch:
+def _random(run: TableRun, space: Any) -> RandomSearch:
     """Random search, every configuration at the largest budget."""
-    return RandomSearch(space, **arguments)
+    asked = run.request
+    return RandomSearch(space, max_budget=asked.max_budget, portfolio=asked.portfolio, seed=asked.seed)
 
 
-_SEARCHERS: dict[str, Callable[..., Any]] = {"bohb": _bohb, "random": _random}
+_SEARCHERS: dict[str, Callable[[TableRun, Any], Any]] = {"bohb": _bohb, "random": _random}
 
 
 def _facts(estimator: Any, run_dir: Path) -> dict[str, Any]:

@@ -1,0 +1,105 @@
+"""Ensembles under a limit on the time of one row, with times that are told instead of measured."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from autopytorch_lite.ensemble.latency import Latency, Timing
+from autopytorch_lite.ensemble.library import Library
+from autopytorch_lite.ensemble.limit import MAX_ROUNDS, select_under_limit
+from autopytorch_lite.history.trial import Finished, TrialKey
+from autopytorch_lite.metrics import Metric
+from autopytorch_lite.types import Task
+
+LOG_LOSS = Metric("neg_log_loss", Task.BINARY, 2)
+TARGETS = np.arange(60) % 2
+FIXED_MS = 1.0
+
+
+def predictions_of(key):
+    """The larger the number, the better the model."""
+    rng = np.random.default_rng(key.config_id)
+    p = np.clip(0.5 + (TARGETS - 0.5) * 0.08 * key.config_id + rng.normal(size=60) * 0.1, 0.02, 0.98)
+    return np.c_[1 - p, p]
+
+
+def library_of(recorded_ms):
+    library = Library(predictions_of, TARGETS, LOG_LOSS)
+    for config_id, predict_ms in recorded_ms.items():
+        key = TrialKey(config_id, 1)
+        loss = LOG_LOSS.loss(TARGETS, predictions_of(key))
+        info = {} if predict_ms is None else {"predict_ms": predict_ms}
+        library.add(Finished(key=key, loss=loss, info=info))
+    return library
+
+
+@dataclass(frozen=True)
+class TimedPredictor:
+    """Takes as long as it is told."""
+
+    weights: dict
+    true_ms: dict
+
+    def timing(self, rows):
+        member_ms = {key: self.true_ms[key.config_id] for key in self.weights}
+        return Timing(FIXED_MS + sum(member_ms.values()), member_ms)
+
+    def with_weights(self, weights):
+        return replace(self, weights=weights)
+
+
+def serve(recorded_ms, limit_ms, *, slower=1.0):
+    """What is selected when models take `slower` times what they recorded; and how many ensembles were loaded."""
+    library, loaded = library_of(recorded_ms), []
+    true_ms = {i: slower * (ms or 3.0) for i, ms in recorded_ms.items()}
+
+    def load(ensemble):
+        loaded.append(ensemble)
+        return TimedPredictor(dict(ensemble.members), true_ms)
+
+    served = select_under_limit(
+        library,
+        Latency(limit_ms),
+        select=lambda latency: library.build(size=20, seed=0, latency=latency),
+        load=load,
+        rows=[None],
+    )
+    return served, loaded
+
+
+RECORDED = {0: 0.2, 1: 0.3, 2: 0.5, 3: 0.8, 4: 1.0, 5: 2.0, 6: 4.0, 7: 8.0}
+
+
+@pytest.mark.parametrize("slower", [0.3, 1.0, 2.5])
+@pytest.mark.parametrize("limit_ms", [1.8, 3.0, 6.0, 15.0, 100.0])
+def test_the_limit_is_kept_and_used(limit_ms, slower):
+    served, loaded = serve(RECORDED, limit_ms, slower=slower)
+    assert served.timing.total_ms <= limit_ms
+    assert served.ensemble.predict_ms == served.timing.total_ms
+    assert served.predictor.weights == dict(served.ensemble.members)
+    assert served.ensemble.loss == pytest.approx(library_of(RECORDED).loss(served.ensemble.members))
+    assert len(loaded) <= MAX_ROUNDS
+    affordable = [i for i, ms in RECORDED.items() if FIXED_MS + slower * ms <= limit_ms]
+    best_single = min(library_of(RECORDED).ranked(), key=lambda key: (key.config_id not in affordable, -key.config_id))
+    assert served.ensemble.loss <= LOG_LOSS.loss(TARGETS, predictions_of(best_single)) + 1e-12
+
+
+def test_a_limit_that_nobody_needs_changes_nothing():
+    library = library_of(RECORDED)
+    served, loaded = serve(RECORDED, 1000.0)
+    assert served.ensemble.members == library.build(size=20, seed=0).members
+    assert len(loaded) == 1
+
+
+def test_where_nobody_keeps_the_limit_the_fastest_is_left_alone():
+    served, _ = serve(RECORDED, 0.5)
+    assert [key.config_id for key, _ in served.ensemble.members] == [0]
+    assert served.timing.total_ms == pytest.approx(1.2)
+
+
+def test_trials_that_recorded_no_time_are_taken_only_where_nothing_else_is_known():
+    served, _ = serve({1: 0.3, 6: None}, 2.0)
+    assert [key.config_id for key, _ in served.ensemble.members] == [1]
+    served, _ = serve({1: None, 6: None}, 10.0)
+    assert served.timing.total_ms <= 10.0

@@ -1,0 +1,80 @@
+"""`max_predict_ms_per_row`: what is predicted with keeps it, in a fit, when a run goes on, and from disk."""
+
+import json
+import statistics
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from autopytorch_lite import AutoTabularClassifier, load
+from autopytorch_lite.history.lines import comparable
+from autopytorch_lite.history.store import HistoryStore
+from tests.estimator.tables import QUICK
+
+N_TRIALS = 6
+LEARNERS = ["hist_gradient_boosting", "extra_trees", "linear"]
+TRIALS = {**QUICK, "learners": LEARNERS, "n_trials": N_TRIALS, "min_budget": 1, "resampling": 2, "random_state": 1}
+
+
+def one_row_ms(model, X):
+    """Median of single-row predictions; the least of three, as other processes disturb the others."""
+    medians = []
+    for _ in range(3):
+        seconds = []
+        for i in range(40):
+            row = X.iloc[[i]]
+            start = time.perf_counter()
+            model.predict_proba(row)
+            seconds.append(time.perf_counter() - start)
+        medians.append(1000 * statistics.median(seconds))
+    return min(medians)
+
+
+@pytest.fixture(scope="module")
+def unlimited(mixed, tmp_path_factory):
+    return AutoTabularClassifier(**TRIALS, run_dir=tmp_path_factory.mktemp("runs") / "whole").fit(*mixed)
+
+
+def test_a_limit_is_kept_and_the_search_does_not_depend_on_it(unlimited, mixed, tmp_path):
+    X, y = mixed
+    limit_ms = 0.6 * one_row_ms(unlimited, X)
+    limited = AutoTabularClassifier(**TRIALS, max_predict_ms_per_row=limit_ms, run_dir=tmp_path / "run").fit(X, y)
+    assert limited._ensemble.predict_ms <= limit_ms
+    assert one_row_ms(limited, X) <= 1.2 * limit_ms
+    searches = [HistoryStore(model._run.directory.path).read() for model in (unlimited, limited)]
+    assert [comparable(line) for line in searches[0]] == [comparable(line) for line in searches[1]]
+    limited.save(tmp_path / "model")
+    loaded = load(tmp_path / "model")
+    assert loaded.max_predict_ms_per_row == limit_ms
+    np.testing.assert_allclose(loaded.predict_proba(X), limited.predict_proba(X), rtol=1e-6)
+    members = {f"{m.config_id}_{m.budget}" for m in limited.ensemble_.itertuples()}
+    assert {path.name for path in (tmp_path / "model" / "files").iterdir()} == members
+
+
+def test_a_run_goes_on_under_another_limit(unlimited, mixed):
+    X, _ = mixed
+    run_dir = unlimited._run.directory.path
+    limit_ms = 0.5 * one_row_ms(unlimited, X)
+    again = AutoTabularClassifier.resume(run_dir, n_trials=N_TRIALS, max_predict_ms_per_row=limit_ms)
+    assert len(again.leaderboard()) == len(unlimited.leaderboard())
+    assert one_row_ms(again, X) <= 1.2 * limit_ms
+    assert len(again.ensemble_) <= len(unlimited.ensemble_)
+    assert "ms for a row" in again.report().read_text(encoding="utf-8")
+    written = json.loads((run_dir / "ensemble.json").read_text(encoding="utf-8"))
+    assert written["trajectory"], "a run that went on used to forget how its ensemble had become better"
+
+
+def test_a_limit_that_nobody_keeps_is_told_with_numbers(unlimited):
+    with pytest.warns(UserWarning, match=r"max_predict_ms_per_row=0.001 cannot be kept: the fastest model.* ms"):
+        model = AutoTabularClassifier.resume(
+            unlimited._run.directory.path, n_trials=N_TRIALS, max_predict_ms_per_row=0.001, verbose=0
+        )
+    assert len(model.ensemble_) == 1
+
+
+def test_every_trial_records_its_time(unlimited):
+    times = [line.info["predict_ms"] for line in unlimited._lines if hasattr(line, "info")]
+    assert len(times) == N_TRIALS and all(0 < ms < 10_000 for ms in times)
+    assert isinstance(unlimited.leaderboard(), pd.DataFrame)
