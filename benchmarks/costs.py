@@ -37,12 +37,12 @@ from autopytorch_lite.search.brackets import rungs
 from autopytorch_lite.search.sampling import ConfigurationSampler
 from autopytorch_lite.settings import installed_only, resolve_budgets
 from autopytorch_lite.space.compile import compile as compile_space
-from autopytorch_lite.types import Config, FloatArray
+from autopytorch_lite.types import Array, Config, FloatArray
 from search_spaces import load_ranges, with_edits
 
-MAX_CELLS = 3_000_000
+MAX_CELLS = 2_000_000
 """Rows x columns x classes of a table that is made up."""
-MAX_SECONDS = 15.0
+MAX_SECONDS = 5.0
 """A training that the rows measured so far predict to take longer is left out."""
 MIN_DEVIATION = 0.1
 """No family is believed to be predicted better, standard deviation of the log of seconds."""
@@ -181,7 +181,7 @@ def made_table(rng: np.random.Generator, largest: float) -> Dataset:
     return make_dataset(frame, signal, kind="regression", seed=0, max_cells_for_folds=60 * 30_000)
 
 
-def _signal(numbers: FloatArray, codes: Sequence[FloatArray], rng: np.random.Generator) -> FloatArray:
+def _signal(numbers: FloatArray, codes: Sequence[Array], rng: np.random.Generator) -> FloatArray:
     """A sum of some columns, a product and noise, shape (n_rows,)."""
     columns = [*numbers.T, *((code % 7) - 3.0 for code in codes)]
     chosen = rng.permutation(len(columns))[:8]
