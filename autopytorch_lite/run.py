@@ -49,8 +49,9 @@ COST_EXPONENT = 0.3
 MIN_TRIAL_LIMIT_S = 30.0
 """One evaluation may take a quarter of the time limit, or so many seconds if that is more."""
 
-HEAD_START_S = 2.0
-"""The first evaluation is done in this process, where no limit can be enforced, if it is sure to take less."""
+HEAD_START_S = 5.0
+"""The first evaluation is done in this process, where no limit can be enforced, if it is sure to take less. That is
+about what a worker needs to load its libraries."""
 
 NEEDED_BY_WORKERS = ("autopytorch_lite.execution.tabular", "autopytorch_lite.pipeline.build")
 """Modules that a worker imports for its first evaluation."""

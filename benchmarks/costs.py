@@ -37,7 +37,7 @@ from autopytorch_lite.search.brackets import rungs
 from autopytorch_lite.search.sampling import ConfigurationSampler
 from autopytorch_lite.settings import installed_only, resolve_budgets
 from autopytorch_lite.space.compile import compile as compile_space
-from autopytorch_lite.types import Array, Config, FloatArray
+from autopytorch_lite.types import Array, Config, DatasetInfo, FloatArray
 from search_spaces import load_ranges, with_edits
 
 MAX_CELLS = 2_000_000
@@ -123,7 +123,7 @@ def measured(number: int, rng: np.random.Generator, known: Sequence[Row], end: f
             seed=number,
             max_budget=max_budget,
         )
-        for config_id, family in enumerate(rng.permutation(families())):
+        for config_id, family in enumerate(rng.permutation(families(dataset.info))):
             config = drawn(str(family), dataset, rng)
             resume_from: int | None = None
             for budget in rungs(min_budget, max_budget, 3)[:2]:
@@ -139,9 +139,9 @@ def measured(number: int, rng: np.random.Generator, known: Sequence[Row], end: f
                 resume_from = budget
 
 
-def families() -> list[str]:
-    """The families whose packages are installed."""
-    missing = {component.name for component in COMPONENTS if not component.is_installed()}
+def families(info: DatasetInfo) -> list[str]:
+    """The families that a table can have, as far as their packages are installed."""
+    missing = {c.name for c in COMPONENTS if not (c.is_installed() and c.applies(info))}
     return [family for family in FAMILIES if family not in missing]
 
 
