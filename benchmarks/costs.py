@@ -44,7 +44,9 @@ MAX_CELLS = 2_000_000
 """Rows x columns x classes of a table that is made up."""
 MAX_SECONDS = 5.0
 """A training that the rows measured so far predict to take longer is left out."""
-MIN_DEVIATION = 0.1
+NEGLIGIBLE_S = 1e-4
+"""Kinds of operations that never take longer together are left out."""
+MIN_DEVIATION = 0.2
 """No family is believed to be predicted better, standard deviation of the log of seconds."""
 
 Row: TypeAlias = Mapping[str, Any]
@@ -217,7 +219,8 @@ def fitted_family(rows: Sequence[Row]) -> FamilyCosts:
         return np.asarray(np.log(scaled @ np.exp(logs)) - np.log(seconds))
 
     found = least_squares(errors, np.log(start[used]), loss="soft_l1")
-    factors = {kinds[i]: float(f"{np.exp(log) / units[i]:.4g}") for i, log in zip(used, found.x, strict=True)}
+    most = dict(zip(used, np.exp(found.x), strict=True))  # seconds of the largest amount
+    factors = {kinds[i]: float(f"{s / units[i]:.4g}") for i, s in most.items() if s > NEGLIGIBLE_S}
     return FamilyCosts(factors, *_deviations(-errors(found.x), [row["table"] for row in rows]))
 
 

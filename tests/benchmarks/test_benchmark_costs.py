@@ -31,8 +31,7 @@ def test_what_operations_take_is_found_and_what_takes_nothing_is_left_out() -> N
     assert costs.seconds["cells"] == pytest.approx(TRUTH["cells"], rel=0.2)
     assert costs.seconds["trees"] == pytest.approx(TRUTH["trees"], rel=0.2)
     assert costs.seconds.get("other", 0.0) < 1e-4
-    assert 0.08 <= costs.configuration_deviation <= 0.14
-    assert fitted_family(rows(noise=0.5)).configuration_deviation > 0.35
+    assert 0.4 <= fitted_family(rows(noise=0.5)).configuration_deviation <= 0.65
 
 
 def test_predictions_are_judged_on_tables_that_were_left_out() -> None:
