@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -44,6 +44,8 @@ MAX_CELLS = 2_000_000
 """Rows x columns x classes of a table that is made up."""
 MAX_SECONDS = 5.0
 """A training that the rows measured so far predict to take longer is left out."""
+MIN_ROWS = 6
+"""Evaluations from which costs can be fitted."""
 NEGLIGIBLE_S = 1e-4
 """Kinds of operations that never take longer together are left out."""
 MIN_DEVIATION = 0.2
@@ -62,7 +64,8 @@ def main() -> None:
 @click.argument("rows", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--seconds", default=900.0, show_default=True, help="Stop after so long.")
 @click.option("--seed", default=0, show_default=True, help="Of tables and configurations.")
-def measure(rows: Path, seconds: float, seed: int) -> None:
+@click.option("--only", default=",".join(FAMILIES), show_default=True, help="Which families.")
+def measure(rows: Path, seconds: float, seed: int, only: str) -> None:
     """Append trainings of every family to ROWS, a file of JSON lines."""
     end = time.monotonic() + seconds
     known = read_rows(rows) if rows.exists() else []
@@ -70,7 +73,7 @@ def measure(rows: Path, seconds: float, seed: int) -> None:
     number = max((row["table"] for row in known), default=-1)
     while time.monotonic() < end:
         number += 1
-        for row in measured(number, rng, known, end):
+        for row in measured(number, rng, only.split(","), known, end):
             known.append(row)
             with rows.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
@@ -110,7 +113,9 @@ def read_rows(path: Path) -> list[Row]:
 # Measuring ------------------------------------------------------------------------------------------
 
 
-def measured(number: int, rng: np.random.Generator, known: Sequence[Row], end: float) -> Iterator[Row]:
+def measured(
+    number: int, rng: np.random.Generator, wanted: Sequence[str], known: Sequence[Row], end: float
+) -> Iterator[Row]:
     """Evaluations of a configuration of each family on one table, begun at the lowest rung and mostly continued."""
     dataset = made_table(rng, largest=MAX_CELLS / 30 if number < 3 else MAX_CELLS)
     min_budget, max_budget = resolve_budgets({"min_budget": None, "max_budget": None}, {}, dataset.info)
@@ -125,7 +130,7 @@ def measured(number: int, rng: np.random.Generator, known: Sequence[Row], end: f
             seed=number,
             max_budget=max_budget,
         )
-        for config_id, family in enumerate(rng.permutation(families(dataset.info))):
+        for config_id, family in enumerate(rng.permutation(families(dataset.info, wanted))):
             config = drawn(str(family), dataset, rng)
             resume_from: int | None = None
             for budget in rungs(min_budget, max_budget, 3)[:2]:
@@ -141,10 +146,10 @@ def measured(number: int, rng: np.random.Generator, known: Sequence[Row], end: f
                 resume_from = budget
 
 
-def families(info: DatasetInfo) -> list[str]:
-    """The families that a table can have, as far as their packages are installed."""
+def families(info: DatasetInfo, wanted: Sequence[str]) -> list[str]:
+    """Of the families wanted those that the table can have, as far as their packages are installed."""
     missing = {c.name for c in COMPONENTS if not (c.is_installed() and c.applies(info))}
-    return [family for family in FAMILIES if family not in missing]
+    return [family for family in wanted if family not in missing]
 
 
 def drawn(family: str, dataset: Dataset, rng: np.random.Generator) -> Config:
@@ -195,14 +200,23 @@ def _signal(numbers: FloatArray, codes: Sequence[Array], rng: np.random.Generato
 
 
 def fitted(rows: Sequence[Row]) -> dict[str, FamilyCosts]:
-    """Costs of each family that has enough rows for its kinds of operations."""
-    by_family: dict[str, list[Row]] = {}
+    """Costs of each family that has enough rows. Networks share what operations take but for a factor by backbone."""
+    costs = {}
+    for own in _grouped(rows, lambda row: row["family"].partition(":")[0]):
+        if len(own) >= MIN_ROWS:
+            seconds = operation_seconds(own)
+            costs |= {of[0]["family"]: _family_costs(of, seconds) for of in _grouped(own, lambda row: row["family"])}
+    return costs
+
+
+def _grouped(rows: Iterable[Row], key: Callable[[Row], str]) -> list[list[Row]]:
+    groups: dict[str, list[Row]] = {}
     for row in rows:
-        by_family.setdefault(row["family"], []).append(row)
-    return {name: fitted_family(own) for name, own in by_family.items() if len(own) >= 6}
+        groups.setdefault(key(row), []).append(row)
+    return list(groups.values())
 
 
-def fitted_family(rows: Sequence[Row]) -> FamilyCosts:
+def operation_seconds(rows: Sequence[Row]) -> dict[str, float]:
     """Seconds of each kind of operation, none negative, with the smallest errors of the log of the sum.
 
     Relative errors, which are linear in the seconds, say where to begin and which kinds take no time.
@@ -220,8 +234,16 @@ def fitted_family(rows: Sequence[Row]) -> FamilyCosts:
 
     found = least_squares(errors, np.log(start[used]), loss="soft_l1")
     most = dict(zip(used, np.exp(found.x), strict=True))  # seconds of the largest amount
-    factors = {kinds[i]: float(f"{s / units[i]:.4g}") for i, s in most.items() if s > NEGLIGIBLE_S}
-    return FamilyCosts(factors, *_deviations(-errors(found.x), [row["table"] for row in rows]))
+    return {kinds[i]: float(s / units[i]) for i, s in most.items() if s > NEGLIGIBLE_S}
+
+
+def _family_costs(rows: Sequence[Row], seconds: Mapping[str, float]) -> FamilyCosts:
+    """The seconds of operations times the median of what the family's evaluations took beyond them."""
+    plain = FamilyCosts(seconds, 0.0, 0.0)
+    surprises = np.array([np.log(row["seconds"] / plain.predict(row["amounts"])) for row in rows])
+    middle = float(np.median(surprises))
+    factors = {kind: float(f"{value * np.exp(middle):.4g}") for kind, value in seconds.items()}
+    return FamilyCosts(factors, *_deviations(surprises - middle, [row["table"] for row in rows]))
 
 
 def _deviations(surprises: FloatArray, tables: Sequence[int]) -> tuple[float, float]:

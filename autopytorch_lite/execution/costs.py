@@ -33,8 +33,8 @@ JITTER_S = 0.03
 """Seconds by which any evaluation may differ, which is much of a short one."""
 MIN_S = 1e-3
 """No evaluation is predicted to take less."""
-SAFETY = 1.0
-"""Standard deviations between what is expected and what is relied on: five of six evaluations stay within it."""
+SAFETY = 1.3
+"""Standard deviations between what is expected and what is relied on: nine of ten evaluations stay within it."""
 MAX_OBSERVATIONS = 200
 """So many evaluations, the latest, correct the prior."""
 _MAX_REMEMBERED = 3000

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from autopytorch_lite.execution.costs import load_prior
 from autopytorch_lite.execution.work import FAMILIES
-from benchmarks.costs import Row, drawn, fitted_family, made_table, main, report
+from benchmarks.costs import Row, drawn, fitted, made_table, main, report
 
 TRUTH = {"fit": 0.02, "cells": 3e-8, "trees": 1e-3}
 
@@ -27,11 +27,19 @@ def rows(n: int = 60, noise: float = 0.1, seed: int = 0) -> list[Row]:
 
 
 def test_what_operations_take_is_found_and_what_takes_nothing_is_left_out() -> None:
-    costs = fitted_family(rows())
+    costs = fitted(rows())["f"]
     assert costs.seconds["cells"] == pytest.approx(TRUTH["cells"], rel=0.2)
     assert costs.seconds["trees"] == pytest.approx(TRUTH["trees"], rel=0.2)
     assert costs.seconds.get("other", 0.0) < 1e-4
-    assert 0.4 <= fitted_family(rows(noise=0.5)).configuration_deviation <= 0.65
+    assert 0.4 <= fitted(rows(noise=0.5))["f"].configuration_deviation <= 0.65
+
+
+def test_networks_share_factors_but_for_a_multiple() -> None:
+    slow = [row | {"family": "neural:slow", "seconds": 3 * row["seconds"]} for row in rows(seed=1)]
+    costs = fitted([row | {"family": "neural:quick"} for row in rows()] + slow)
+    assert costs.keys() == {"neural:quick", "neural:slow"}
+    for kind, seconds in costs["neural:quick"].seconds.items():
+        assert costs["neural:slow"].seconds[kind] == pytest.approx(3 * seconds, rel=0.1)
 
 
 def test_predictions_are_judged_on_tables_that_were_left_out() -> None:
