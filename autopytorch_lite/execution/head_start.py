@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 
+from threadpoolctl import threadpool_limits
+
 from autopytorch_lite.execution.base import Executor
 from autopytorch_lite.history.trial import Finished, Proposal
 
@@ -19,12 +21,14 @@ class HeadStart:
         workers: evaluates all others.
         here: evaluates the first, in this process.
         is_short: whether a proposal may be evaluated here; if the first may not, none is.
+        n_threads: threads of numeric libraries here meanwhile: as many as a worker has.
     """
 
-    def __init__(self, workers: Executor, here: Executor, is_short: Callable[[Proposal], bool]):
+    def __init__(self, workers: Executor, here: Executor, is_short: Callable[[Proposal], bool], n_threads: int = 1):
         self._workers = workers
         self._here = here
         self._is_short = is_short
+        self._n_threads = n_threads
         self._is_first = True
 
     @property
@@ -44,7 +48,7 @@ class HeadStart:
 
     def wait(self, timeout_s: float | None = None) -> list[Finished]:
         """Wait until something has ended; the evaluation that was kept here is done first, however long it takes."""
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), threadpool_limits(limits=self._n_threads):
             warnings.simplefilter("ignore")
             ended = self._here.wait()
         return ended or self._workers.wait(timeout_s)
