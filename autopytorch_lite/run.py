@@ -289,7 +289,7 @@ class TableRun:
         self, workers: Executor, costs: EvaluationCosts, n_threads: int, time_limit_s: float | None
     ) -> HeadStart:
         """Workers whose first evaluation is done in this process if it is sure to be short."""
-        limit_s = HEAD_START_S if time_limit_s is None else min(HEAD_START_S, time_limit_s / 4)
+        limit_s = HEAD_START_S if time_limit_s is None else min(HEAD_START_S, time_limit_s / 2)
         here = SerialExecutor(self._objective(n_threads), files_root=self.directory.files)
         return HeadStart(workers, here, lambda p: costs.safe_s(p.config, p.budget) <= limit_s, n_threads)
 

@@ -201,7 +201,7 @@ def _signal(numbers: FloatArray, codes: Sequence[Array], rng: np.random.Generato
 
 def fitted(rows: Sequence[Row]) -> dict[str, FamilyCosts]:
     """Costs of each family that has enough rows. Networks share what operations take but for a factor by backbone."""
-    costs = {}
+    costs: dict[str, FamilyCosts] = {}
     for own in _grouped(rows, lambda row: row["family"].partition(":")[0]):
         if len(own) >= MIN_ROWS:
             seconds = operation_seconds(own)

@@ -13,6 +13,7 @@ from autopytorch_lite.history.trial import Done, Finished, Line, Proposal, Propo
 from autopytorch_lite.search import FreezeThaw
 from autopytorch_lite.tuner import TuneResult, tune
 from autopytorch_lite.types import Config
+from tests.contracts.check_searcher import check_searcher
 from tests.search.test_task_prior import SPACE
 
 
@@ -64,6 +65,13 @@ def test_a_limit_on_single_evaluations_is_kept_too() -> None:
     result = search(make(costs=KnownCosts()), time_limit=400.0, trial_time_limit=20.0)
     assert set(statuses(result)) == {Status.OK}
     assert max(line.seconds for line in result.lines if isinstance(line, Finished)) <= 20
+
+
+def test_the_contract_holds_with_costs_too() -> None:
+    def new_searcher() -> FreezeThaw:
+        return make(portfolio=[entry(9), entry(1)], costs=KnownCosts(), n_candidates=20, n_local=10)
+
+    check_searcher(new_searcher, SPACE, n_proposals=25)
 
 
 def test_without_a_limit_there_is_none() -> None:
