@@ -35,6 +35,8 @@ MIN_S = 1e-3
 """No evaluation is predicted to take less."""
 SAFETY = 1.3
 """Standard deviations between what is expected and what is relied on: nine of ten evaluations stay within it."""
+LATENCY_S = 0.5
+"""Seconds between a proposal and its evaluation, and between its end and when the search hears of it, at most."""
 MAX_OBSERVATIONS = 200
 """So many evaluations, the latest, correct the prior."""
 _MAX_REMEMBERED = 3000
@@ -106,8 +108,8 @@ class EvaluationCosts:
         return self._quantile_s(config, budget, resume_from, 0.0)
 
     def safe_s(self, config: Config, budget: int, resume_from: int | None = None) -> float:
-        """Seconds within which it very likely ends; arguments as in `expected_s`."""
-        return self._quantile_s(config, budget, resume_from, SAFETY)
+        """Seconds within which it very likely has ended and is known to have; arguments as in `expected_s`."""
+        return LATENCY_S + self._quantile_s(config, budget, resume_from, SAFETY)
 
     def _quantile_s(self, config: Config, budget: int, resume_from: int | None, deviations: float) -> float:
         identity = frozenset(config.items())
