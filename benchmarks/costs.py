@@ -252,7 +252,11 @@ def _deviations(surprises: FloatArray, tables: Sequence[int]) -> tuple[float, fl
     n_within = max(len(surprises) - len(groups), 1)
     within = sum(float(((group - group.mean()) ** 2).sum()) for group in groups) / n_within
     between = max(float(np.mean(surprises**2)) - within, 0.0)
-    return tuple(float(f"{max(value**0.5, MIN_DEVIATION):.3g}") for value in (between, within))  # type: ignore[return-value]
+    return _deviation(between), _deviation(within)
+
+
+def _deviation(variance: float) -> float:
+    return float(f"{max(variance**0.5, MIN_DEVIATION):.3g}")
 
 
 def report(rows: Sequence[Row], n_parts: int = 5) -> str:
