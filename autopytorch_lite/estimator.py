@@ -31,7 +31,7 @@ from autopytorch_lite.history.trial import Line, Status
 from autopytorch_lite.report.page import write_report
 from autopytorch_lite.report.progress import progress_callbacks
 from autopytorch_lite.report.tables import leaderboard
-from autopytorch_lite.run import RunRequest, TableRun
+from autopytorch_lite.run import RunRequest, TableRun, start_first_worker
 from autopytorch_lite.settings import check_arguments, resolve_request, resolve_seed
 from autopytorch_lite.stopping import Stop, TrialStopping, as_trial_stopping
 from autopytorch_lite.types import Array, Config, FloatArray
@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 CELLS_FOR_FOLDS_PER_S = 30_000
 """Small tables are cross-validated only where the time limit allows it: at most so many cells (rows x columns x
 classes) for each second. Gradient boosting in 5 folds then takes about a tenth of the time."""
+
+N_THREADS = 1
+"""Of a training: two trainings side by side beat two threads on one."""
 
 
 class _AutoTabular(BaseEstimator):
@@ -132,6 +135,7 @@ class _AutoTabular(BaseEstimator):
         start = time.monotonic()
         arguments = self.get_params(deep=False)
         check_arguments(arguments)
+        start_first_worker(N_THREADS)
         seed = self._seed()
         dataset = make_dataset(
             X,
@@ -276,7 +280,7 @@ class _AutoTabular(BaseEstimator):
             else _search_seconds(time_limit, time.monotonic() - start, limit_ms),
             n_trials=n_trials,
             n_workers=n_workers,
-            n_threads=1,
+            n_threads=N_THREADS,
             memory_limit_mb=self.memory_limit_mb,
             stop=self.stop,
             stop_trials=as_trial_stopping(self.stop_trials),

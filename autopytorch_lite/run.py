@@ -24,9 +24,14 @@ from autopytorch_lite.ensemble.library import Ensemble, Library, Member
 from autopytorch_lite.ensemble.limit import Served, select_under_limit
 from autopytorch_lite.ensemble.predictor import EnsemblePredictor, FittedMember
 from autopytorch_lite.errors import HistoryError
+from autopytorch_lite.execution.base import Executor
 from autopytorch_lite.execution.baseline import BASELINE_KEY, fit_baseline
-from autopytorch_lite.execution.tabular import TabularObjective, validation_rows
-from autopytorch_lite.execution.workers import ProcessExecutor
+from autopytorch_lite.execution.costs import EvaluationCosts, load_prior
+from autopytorch_lite.execution.head_start import HeadStart
+from autopytorch_lite.execution.tabular import TabularObjective, forget_rows, validation_rows
+from autopytorch_lite.execution.work import Sizes
+from autopytorch_lite.execution.worker_pool import WARM
+from autopytorch_lite.execution.workers import ProcessExecutor, SerialExecutor
 from autopytorch_lite.history.events import Callback, Event, EventKind
 from autopytorch_lite.history.files import TrialFiles
 from autopytorch_lite.history.store import HistoryStore, RunDirectory, read_json, write_json_atomic
@@ -52,6 +57,18 @@ COST_EXPONENT = 0.3
 
 MIN_TRIAL_LIMIT_S = 30.0
 """One evaluation may take a quarter of the time limit, or so many seconds if that is more."""
+
+HEAD_START_S = 5.0
+"""The first evaluation is done in this process, where no limit can be enforced, if it is sure to take less. That is
+about what a worker needs to load its libraries."""
+
+NEEDED_BY_WORKERS = ("autopytorch_lite.execution.tabular", "autopytorch_lite.pipeline.build")
+"""Modules that a worker imports for its first evaluation."""
+
+
+def start_first_worker(n_threads: int) -> None:
+    """Let a worker load its libraries, which takes seconds, while the data is looked at."""
+    WARM.start(n_threads, quiet=True, modules=NEEDED_BY_WORKERS)
 
 
 @dataclass(frozen=True)
@@ -214,22 +231,25 @@ class TableRun:
         space = self.space()
         require_installed(space, default_graph())
         self.directory.done.unlink(missing_ok=True)
-        executor = ProcessExecutor(
+        costs = self._costs() if self.request.is_time_aware else None
+        executor: Executor = ProcessExecutor(
             self._objective(n_threads),
             n_workers=n_workers,
             n_threads=n_threads,
             memory_limit_mb=memory_limit_mb,
-            trial_time_limit_s=None if time_limit_s is None else max(time_limit_s / 4, MIN_TRIAL_LIMIT_S),
             files_root=self.directory.files,
         )
+        if costs is not None and memory_limit_mb is None:
+            executor = self._with_head_start(executor, costs, n_threads, time_limit_s)
         watchers = tuple(callbacks)
         updater = EnsembleUpdater(self, watchers)
         try:
             return tune(
-                self.searcher(space),
+                self.searcher(space, costs),
                 executor=executor,
                 run_dir=self.directory.path,
                 time_limit=time_limit_s,
+                trial_time_limit=None if time_limit_s is None else max(time_limit_s / 4, MIN_TRIAL_LIMIT_S),
                 n_trials=n_trials,
                 stop=stop,
                 stop_trials=stop_trials,
@@ -237,9 +257,10 @@ class TableRun:
             )
         finally:
             executor.close()
+            forget_rows()
 
-    def searcher(self, space: Any) -> Searcher:
-        """What decides which configuration of the space is evaluated next."""
+    def searcher(self, space: Any, costs: EvaluationCosts | None) -> Searcher:
+        """What decides which configuration of the space is evaluated next; `costs` predicts what that takes."""
         return FreezeThaw(
             space,
             min_budget=self.request.min_budget,
@@ -248,6 +269,7 @@ class TableRun:
             portfolio=self.request.portfolio,
             seed=self.request.seed,
             cost_exponent=COST_EXPONENT if self.request.is_time_aware else 0,
+            costs=costs,
         )
 
     def library(self, lines: Iterable[Line]) -> Library:
@@ -336,6 +358,17 @@ class TableRun:
     def predictor(self, ensemble: Ensemble) -> EnsemblePredictor:
         """Load the ensemble's models."""
         return load_predictor(self.files, ensemble, self.dataset.schema, self.dataset.target)
+
+    def _with_head_start(
+        self, workers: Executor, costs: EvaluationCosts, n_threads: int, time_limit_s: float | None
+    ) -> HeadStart:
+        """Workers whose first evaluation is done in this process if it is sure to be short."""
+        limit_s = HEAD_START_S if time_limit_s is None else min(HEAD_START_S, time_limit_s / 2)
+        here = SerialExecutor(self._objective(n_threads), files_root=self.directory.files)
+        return HeadStart(workers, here, lambda p: costs.safe_s(p.config, p.budget) <= limit_s, n_threads)
+
+    def _costs(self) -> EvaluationCosts:
+        return EvaluationCosts(Sizes.of(self.dataset, self.request.max_budget), load_prior())
 
     def _objective(self, n_threads: int) -> TabularObjective:
         return TabularObjective(

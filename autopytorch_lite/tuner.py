@@ -25,7 +25,7 @@ from autopytorch_lite.history.lines import lines_equal
 from autopytorch_lite.history.store import HistoryStore, MemoryStore, RunDirectory, Store, write_json_atomic
 from autopytorch_lite.history.summary import Incumbent, elapsed_s, incumbent, open_proposals
 from autopytorch_lite.history.trial import Done, Finished, Line, Proposal, Proposed, TrialKey, Wait
-from autopytorch_lite.search.base import KnowsContinuable, Searcher
+from autopytorch_lite.search.base import AsksWithin, KnowsContinuable, Searcher
 from autopytorch_lite.stopping import (
     POLL_S,
     AnyOf,
@@ -39,6 +39,7 @@ from autopytorch_lite.stopping import (
 )
 
 _NOTHING_MORE = "the searcher has nothing more to propose"
+_NO_TIME = "nothing more would end within the time limit"
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ def tune(
     run_dir: str | os.PathLike[str] | None = None,
     store: Store | None = None,
     time_limit: float | None = None,
+    trial_time_limit: float | None = None,
     n_trials: int | None = None,
     stop: Stop | None = None,
     stop_trials: TrialStopping | None = None,
@@ -106,6 +108,8 @@ def tune(
         store: where the history is kept instead of in `run_dir`.
         time_limit: seconds this call may take, on the executor's clock. Evaluations in this process are not cut short.
             Short for ``stop=TimeLimit(...)`` counted from now.
+        trial_time_limit: seconds one evaluation may take, where the executor can end it; None: its own limit, if any.
+            A searcher that knows what evaluations take (`AsksWithin`) proposes none that would be ended.
         n_trials: evaluations finished in total, cancelled ones aside. Short for ``stop=MaxEvaluations(...)``.
         stop: a rule of `autopytorch_lite.stopping`, a function of the `Standing`, or several of them: the first one
             that says so ends the search.
@@ -133,7 +137,7 @@ def tune(
             claim(directory, space=_space_of(searcher), searcher=_settings_of(searcher))
         if executor is None:
             executor = _default_executor(objective, directory.files, stack)
-        loop = _Loop(searcher, executor, store, TrialFiles(directory.files), callbacks, stop_trials)
+        loop = _Loop(searcher, executor, store, TrialFiles(directory.files), callbacks, stop_trials, trial_time_limit)
         _begin_with(store, warm_start)
         loop.replay()
         if limit is not None:
@@ -171,6 +175,7 @@ class _Loop:
         files: TrialFiles,
         callbacks: Sequence[Callback],
         stop_trials: TrialStopping | None,
+        trial_limit_s: float | None,
     ):
         self._searcher = searcher
         self._executor = executor
@@ -179,6 +184,7 @@ class _Loop:
         self._callbacks = callbacks
         self._rule: StoppingRule = AnyOf(())
         self._standing = Standing(_max_budget_of(searcher))
+        self._trial_limit_s = trial_limit_s
         self._trial_limits = None if stop_trials is None else stop_trials.begin()
         self._again: list[Proposal] = []
         self._running: dict[TrialKey, float] = {}
@@ -228,7 +234,7 @@ class _Loop:
         """Keep the workers busy and take in what ends; a reason to end if nothing runs and nothing more is proposed."""
         self._fill()
         if not self._running:
-            return _NOTHING_MORE
+            return _NOTHING_MORE if isinstance(self._searcher.ask(), Done) else _NO_TIME
         with interrupts.allowed():
             ended = self._executor.wait(self._timeout_s())
         self._take_in(ended)
@@ -245,7 +251,7 @@ class _Loop:
         """An interrupted trial to repeat or, when there is none, what the searcher proposes; None: nothing now."""
         if self._again:
             return self._again.pop(0)
-        answer = self._searcher.ask()
+        answer = self._ask()
         if isinstance(answer, Done):
             return None
         if isinstance(answer, Wait):
@@ -257,9 +263,16 @@ class _Loop:
         self._append(Proposed(answer))
         return answer
 
+    def _ask(self) -> Proposal | Wait | Done:
+        """What the searcher proposes, if it can within the time that is left and that an evaluation may take."""
+        limits = [limit for limit in (self._remaining_s(), self._trial_limit_s) if limit is not None]
+        if limits and isinstance(self._searcher, AsksWithin):
+            return self._searcher.ask_within(min(limits))
+        return self._searcher.ask()
+
     def _submit(self, proposal: Proposal) -> None:
         self._running[proposal.key] = self.elapsed_s()
-        self._executor.submit(proposal)
+        self._executor.submit(proposal, self._trial_limit_s)
         self._emit(EventKind.EVALUATION_START, proposal)
         if proposal.resume_from is not None:
             self._emit(EventKind.PROMOTION, proposal)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import gc
+import importlib
 import os
 import signal
 import sys
@@ -64,6 +65,13 @@ class Forget:
     """Order to let go of the objective and all it holds."""
 
 
+@dataclass(frozen=True)
+class Load:
+    """Order to import modules that a task is going to need; those that cannot be imported are left to the task."""
+
+    modules: tuple[str, ...]
+
+
 class _ObjectiveCache:
     """The objective of the current search, unpickled when it is first needed."""
 
@@ -108,6 +116,8 @@ def serve(connection: Connection, crash_report: Connection, parent_pid: int, qui
             order = connection.recv()
             if isinstance(order, Task):
                 _answer(connection, order, cache)
+            elif isinstance(order, Load):
+                _load(order)
             else:
                 cache.forget()
             _release_memory()
@@ -125,6 +135,12 @@ def _answer(connection: Connection, task: Task, cache: _ObjectiveCache) -> None:
         on_memory_exceeded=_exit_for_memory,
     )
     connection.send(dump_line(line))
+
+
+def _load(order: Load) -> None:
+    for module in order.modules:
+        with contextlib.suppress(Exception):
+            importlib.import_module(module)
 
 
 def _raising(error: BaseException) -> Objective:

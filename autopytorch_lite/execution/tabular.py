@@ -140,6 +140,12 @@ def _made(folder: Path) -> Path:
     return folder
 
 
+def forget_rows() -> None:
+    """Let go of the rows that an objective keeps in this process for its next evaluation."""
+    _load.cache_clear()
+    _fold_rows.cache_clear()
+
+
 @lru_cache(maxsize=1)
 def _load(data_folder: str, fingerprint: str) -> Dataset:
     """The data set, once per worker process; the fingerprint keeps two data sets in one folder apart."""

@@ -19,7 +19,7 @@ import psutil
 from loky.backend import get_context
 
 from autopytorch_lite.execution.limits import thread_environment, used_memory_mb
-from autopytorch_lite.execution.serving import Forget, Started, Task, serve
+from autopytorch_lite.execution.serving import Forget, Load, Started, Task, serve
 
 IDLE_S = 60.0
 """Seconds after which a worker that no search uses is ended."""
@@ -153,6 +153,16 @@ class _WarmWorkers:
                     return worker
                 worker.end()
         return WorkerProcess(n_threads, quiet)
+
+    def start(self, n_threads: int, quiet: bool, modules: tuple[str, ...]) -> None:
+        """Start a worker that imports modules while nobody needs it yet, unless one is idle already."""
+        with self._lock:
+            if any(worker.is_alive() for worker in self._idle.get(_circumstances(n_threads, quiet), [])):
+                return
+            worker = WorkerProcess(n_threads, quiet)
+            worker.connection.send(Load(modules))
+            self._idle.setdefault(_circumstances(n_threads, quiet), []).append(worker)
+            self._schedule_sweep()
 
     def give_back(self, worker: WorkerProcess, n_threads: int, quiet: bool) -> None:
         """Keep a worker that has nothing to do for the next search."""

@@ -4,7 +4,37 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-from autopytorch_lite.history.trial import Done, Finished, Proposal, Proposed, TrialKey, Wait
+from autopytorch_lite.history.trial import Done, Finished, Line, Proposal, Proposed, TrialKey, Wait
+from autopytorch_lite.types import Config
+
+
+class Costs(Protocol):
+    """How long evaluations take, asked before they start. Like a searcher a fold over the lines told."""
+
+    def tell(self, line: Line) -> None:
+        """Take in one history line."""
+        ...
+
+    def expected_s(self, config: Config, budget: int, resume_from: int | None = None) -> float:
+        """Seconds to expect of training a configuration up to `budget` epochs in total, from `resume_from` on."""
+        ...
+
+    def safe_s(self, config: Config, budget: int, resume_from: int | None = None) -> float:
+        """Seconds within which that very likely ends."""
+        ...
+
+
+@runtime_checkable
+class AsksWithin(Protocol):
+    """A searcher that can keep to the time that is left."""
+
+    def ask_within(self, limit_s: float) -> Proposal | Wait | Done:
+        """The next proposal among those that very likely end within `limit_s` seconds. Changes nothing.
+
+        Without such a proposal the answer is to wait while something runs, and that nothing is left otherwise. With an
+        infinite limit it is the answer of `ask`. What was proposed under which limit makes no difference to a replay.
+        """
+        ...
 
 
 @runtime_checkable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
@@ -22,6 +23,7 @@ from autopytorch_lite.history.trial import (
     Wait,
 )
 from autopytorch_lite.portfolio import PerformanceMatrix
+from autopytorch_lite.search.base import Costs
 from autopytorch_lite.search.brackets import rungs
 from autopytorch_lite.search.freeze_thaw_candidates import Candidates, Options
 from autopytorch_lite.search.gaussian_process import Geometry
@@ -65,6 +67,9 @@ class FreezeThaw:
         foresight: how many times more improvement per cost is to be had now than later on: 1 takes whoever promises
             most for the next training, more prefers those that may become much better than that; None: 1 with a prior,
             else 100.
+        costs: predicts what evaluations take, so that nothing begins that cannot end in time, and the portfolio begins
+            with what is short. The searcher tells it the history. None: seconds per epoch are learned from the
+            evaluations that ended, in the units of `cost_exponent` only, and time limits are not looked at.
 
     Raises:
         BudgetError: budgets or eta contradict each other.
@@ -90,6 +95,7 @@ class FreezeThaw:
         n_local: int = 120,
         cost_exponent: float | None = None,
         foresight: float | None = None,
+        costs: Costs | None = None,
     ):
         self.space = space
         if cost_exponent is None:
@@ -102,6 +108,7 @@ class FreezeThaw:
         self._baseline = Portfolio(baseline, self._sampler, "Baseline")
         self._portfolio = Portfolio(portfolio, self._sampler, without=self._baseline.entries)
         self._seed = seed
+        self._costs = costs
         self._ledger = Ledger()
         self._geometry = Geometry(self._sampler.codec.n_choices)
         self._prior = None if prior is None else TaskPrior(prior, self._sampler.codec, self._geometry, self._budgets)
@@ -112,16 +119,24 @@ class FreezeThaw:
 
     def ask(self) -> Proposal | Wait | Done:
         """The next proposal; see `Searcher`."""
+        return self.ask_within(math.inf)
+
+    def ask_within(self, limit_s: float) -> Proposal | Wait | Done:
+        """The next proposal that ends in time; see `AsksWithin`. Without `costs` the limit makes no difference.
+
+        A baseline is proposed in any case: the user asked for it.
+        """
         config_id = len(self._ledger.configs)
         trusted = self._baseline.next_unknown(self._ledger)
         if trusted is not None:
             return Proposal(config_id, trusted, self._budgets[-1], origin=BASELINE_ORIGIN)
-        entry = self._portfolio.next_unknown(self._ledger)
+        entry = self._next_entry(limit_s)
         if entry is not None:
             return Proposal(config_id, entry, self._budgets[0], origin=ORIGIN, rung=0)
-        if not self._alive and not self._can_grow:
+        proposal = self._choose(limit_s) if self._alive or self._can_grow else None
+        if proposal is None:
             return Wait() if self._ledger.open_proposals() else Done()
-        return self._choose()
+        return proposal
 
     def tell(self, line: Proposed | Finished) -> None:
         """Take in one history line; see `Searcher`."""
@@ -129,6 +144,8 @@ class FreezeThaw:
         if isinstance(line, Proposed) and line.proposal.resume_from is None:
             self._check_config(line.proposal)
         self._ledger.record(line)
+        if self._costs is not None:
+            self._costs.tell(line)
         if isinstance(line, Proposed):
             self._alive.pop(line.key.config_id, None)
         elif line.status is not Status.CANCELLED:
@@ -151,6 +168,12 @@ class FreezeThaw:
             if proposal.resume_from is not None:
                 keys.add(TrialKey(proposal.config_id, proposal.resume_from))
         return keys
+
+    def _next_entry(self, limit_s: float) -> Config | None:
+        """The next entry of the portfolio."""
+        if self._costs is None:
+            return self._portfolio.next_unknown(self._ledger)
+        return self._portfolio.next_affordable(self._ledger, self._costs, self._budgets[0], limit_s)
 
     def _identity(self) -> dict[str, object]:
         settings: dict[str, object] = {
@@ -192,17 +215,19 @@ class FreezeThaw:
         """The candidates and their model, with every line read; what is read when makes no difference."""
         if self._candidates is None:
             self._candidates = Candidates(
-                self._sampler, self._geometry, self._budgets, self._prior, self._options, self._seed
+                self._sampler, self._geometry, self._budgets, self._prior, self._options, self._seed, self._costs
             )
         for line in self._unread:
             self._candidates.read(line, self._ledger)
         self._unread.clear()
         return self._candidates
 
-    def _choose(self) -> Proposal:
+    def _choose(self, limit_s: float) -> Proposal | None:
         rng = search_rng(self._seed, self._ledger.n_proposed)
         with _blas().limit(limits=1):  # the matrices are small, and other cores have trainings to do
-            choice = self._up_to_date().choose(rng, self._ledger, self._alive, can_grow=self._can_grow)
+            choice = self._up_to_date().choose(rng, self._ledger, self._alive, limit_s, can_grow=self._can_grow)
+        if choice is None:
+            return None
         if isinstance(choice, int):
             rung = self._alive[choice] + 1
             config, origin = dict(self._ledger.configs[choice]), self._ledger.origins[choice]

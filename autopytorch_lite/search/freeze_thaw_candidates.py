@@ -10,6 +10,7 @@ import numpy as np
 
 from autopytorch_lite.history.trial import Finished, Line, Proposed, Status
 from autopytorch_lite.search.acquisition import log_expected_improvement, reservation_order
+from autopytorch_lite.search.base import Costs
 from autopytorch_lite.search.freeze_thaw_model import Forecast, LossModel
 from autopytorch_lite.search.gaussian_process import Geometry
 from autopytorch_lite.search.ledger import Ledger
@@ -71,6 +72,7 @@ class Candidates:
         prior: what other tasks say; None: nothing.
         options: how proposals are chosen.
         seed: of the random candidates.
+        costs: what evaluations take; None: seconds per epoch are learned by the model.
     """
 
     def __init__(
@@ -81,13 +83,16 @@ class Candidates:
         prior: TaskPrior | None,
         options: Options,
         seed: int,
+        costs: Costs | None = None,
     ):
         self._sampler = sampler
         self._budgets = budgets
         self._options = options
+        self._costs = costs
         self._most_per_next = options.eta * (1.0 if prior is None else _PATIENCE)
         self._is_plain = sampler.is_unconditional and not (sampler.codec.n_choices > 0).any()
         self._vectors = np.zeros((0, sampler.codec.n_dims))
+        self._configs: list[Config] = []  # by column
         self._column_of: dict[frozenset[tuple[str, object]], int] = {}
         self._taken: list[bool] = []
         self._observed: dict[tuple[int, int], float] = {}  # (column, rung) -> score
@@ -109,27 +114,29 @@ class Candidates:
             self._observe(self._column(ledger.configs[line.key.config_id]), line)
 
     def choose(
-        self, rng: np.random.Generator, ledger: Ledger, alive: Mapping[int, int], *, can_grow: bool
-    ) -> int | Config:
-        """The config_id to continue, or the configuration to begin.
+        self, rng: np.random.Generator, ledger: Ledger, alive: Mapping[int, int], limit_s: float, *, can_grow: bool
+    ) -> int | Config | None:
+        """The config_id to continue, or the configuration to begin; None: nothing very likely ends in time.
 
         Args:
             rng: for the neighbours.
             ledger: what was proposed.
             alive: highest rung finished, by config_id, of those that may be continued.
+            limit_s: seconds that the evaluation may take.
             can_grow: whether there are configurations that were never proposed.
         """
         pending = [
             (self._column(proposal.config), self._rung_of(proposal.budget)) for proposal in ledger.open_proposals()
         ]
+        alive = {i: rung for i, rung in alive.items() if self._fits(ledger.configs[i], rung + 1, limit_s)}
         forecast = self._model.forecast(pending)
         best = self._score_to_beat(forecast)
         continued = {self._column(ledger.configs[config_id]): config_id for config_id in alive}
         rungs = np.full(len(self._vectors), -1)
         for column, config_id in continued.items():
             rungs[column] = alive[config_id]
-        worth = self._worth(forecast, self._model.log_rates(), best)
-        is_open = ~np.array(self._taken) if can_grow else np.zeros(len(worth), dtype=bool)
+        worth = self._worth(forecast, self._log_rates(self._model.log_rates(), self._configs), best)
+        is_open = self._may_begin(limit_s) if can_grow else np.zeros(len(worth), dtype=bool)
         is_open[list(continued)] = True
         overdue = self._overdue_rung(alive.values())
         if overdue is not None:
@@ -143,9 +150,35 @@ class Candidates:
                 column = int(columns[number])
                 return continued[column] if column in continued else self._config(column)
             config = neighbours[number - len(columns)]
-            if not ledger.knows(config) and self._sampler.allows(config):
+            if not ledger.knows(config) and self._sampler.allows(config) and self._fits(config, 0, limit_s):
                 return config
-        return self._sampler.sample(rng, ledger.knows)
+        if not can_grow:
+            return None
+        config = self._sampler.sample(rng, lambda config: ledger.knows(config) or not self._fits(config, 0, limit_s))
+        return config if self._fits(config, 0, limit_s) else None
+
+    def _fits(self, config: Config, rung: int, limit_s: float) -> bool:
+        """Whether training a configuration from the rung before to this one very likely ends in time."""
+        if self._costs is None or math.isinf(limit_s):
+            return True
+        resume_from = self._budgets[rung - 1] if rung else None
+        return self._costs.safe_s(config, self._budgets[rung], resume_from) <= limit_s
+
+    def _log_rates(self, learned: FloatArray, configs: Iterable[Config]) -> FloatArray:
+        """Log of the seconds per epoch of configurations: what `costs` says, or else what the model has learned."""
+        if self._costs is None or not self._options.cost_exponent:
+            return learned
+        full = self._budgets[-1]
+        return np.log([self._costs.expected_s(config, full) / full for config in configs])
+
+    def _may_begin(self, limit_s: float) -> Array:
+        """Which columns were never proposed and fit into the time, bool, shape (n_columns,)."""
+        return np.array(
+            [
+                not taken and self._fits(config, 0, limit_s)
+                for taken, config in zip(self._taken, self._configs, strict=True)
+            ]
+        )
 
     @staticmethod
     def _shortlist(worth: FloatArray, rungs: Array) -> IntArray:
@@ -165,11 +198,14 @@ class Candidates:
         pending: list[tuple[int, int]],
     ) -> list[int]:
         """Places of columns and neighbours, by what they may become for the price of time, best first."""
+        if not len(columns) and not neighbours:
+            return []
         vectors = self._sampler.codec.encode_many(neighbours)
         outlook = self._model.outlook(columns, vectors, pending)
         reached = np.concatenate([rungs[columns], np.full(len(neighbours), -1)])
         epochs = np.array(self._budgets) - np.array([0, *self._budgets])[reached + 1][:, None]
-        costs = np.maximum(epochs, 0) * np.exp(self._options.cost_exponent * outlook.log_rates)[:, None]
+        log_rates = self._log_rates(outlook.log_rates, [*(self._configs[column] for column in columns), *neighbours])
+        costs = np.maximum(epochs, 0) * np.exp(self._options.cost_exponent * log_rates)[:, None]
         news = np.where(epochs[:, :-1] > 0, outlook.news, 0.0)
         final = outlook.final
         foresight = self._options.foresight
@@ -206,7 +242,9 @@ class Candidates:
         largest = _STEPS[1]
         for _ in range(_N_ROUNDS):
             tried = self._perturb(rng, np.repeat(vectors, per_start, axis=0), largest)
-            tried_worth = self._worth(*self._model.forecast_vectors(tried, pending), best).reshape(-1, per_start)
+            found_there, learned = self._model.forecast_vectors(tried, pending)
+            log_rates = self._log_rates(learned, map(self._sampler.codec.decode, tried))
+            tried_worth = self._worth(found_there, log_rates, best).reshape(-1, per_start)
             winners = tried_worth.argmax(axis=1)
             found = tried_worth[np.arange(len(starts)), winners]
             better = found > values
@@ -256,7 +294,7 @@ class Candidates:
             elif budget <= len(line.curve):
                 self._note(column, rung, -line.curve[budget - 1])
         n_epochs = line.key.budget - self._trained.get(column, 0)
-        if line.ok and line.seconds > 0 and n_epochs > 0:
+        if self._costs is None and line.ok and line.seconds > 0 and n_epochs > 0:
             self._model.observe_rate(column, line.seconds / n_epochs)
         self._trained[column] = line.key.budget
 
@@ -281,6 +319,7 @@ class Candidates:
         for identity in new:
             self._column_of[identity] = len(self._column_of)
         self._taken += [taken] * len(new)
+        self._configs += new.values()
         self._vectors = np.concatenate([self._vectors, vectors])
         self._model.add(vectors)
 

@@ -74,6 +74,20 @@ def evaluate(executor: ProcessExecutor, **config: Any) -> Finished:
     return line
 
 
+def loaded_modules(config: Config, budget: int, checkpoint: Checkpoint) -> float:
+    return float("wave" in sys.modules) + 2 * os.getpid()
+
+
+def test_a_worker_can_be_started_before_anyone_needs_it(tmp_path: Path) -> None:
+    WARM.end_idle()
+    WARM.start(1, True, ("no_such_module", "wave"))
+    (started,) = [child.pid for child in psutil.Process().children() if "popen_loky" in " ".join(child.cmdline())]
+    WARM.start(1, True, ("wave",))
+    runs = executor(tmp_path, loaded_modules)
+    assert evaluate(runs).loss == 1 + 2 * started, "it took the worker that has loaded, and there is no second one"
+    runs.close()
+
+
 def remains(tmp_path: Path) -> list[str]:
     return [path.name for path in tmp_path.rglob("*") if path.is_file()]
 
