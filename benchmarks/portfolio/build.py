@@ -9,7 +9,7 @@ import click
 from autopytorch_lite.errors import AutoPyTorchLiteError
 from benchmarks.commands import names
 from benchmarks.portfolio.cells import PoolFolder, train_missing
-from benchmarks.portfolio.pool import pool as whole_pool
+from benchmarks.portfolio.pool import chosen as chosen_candidates
 from benchmarks.portfolio.tasks import BUNDLED, prepare
 from benchmarks.tables import choose, read_manifest
 
@@ -20,9 +20,9 @@ from benchmarks.tables import choose, read_manifest
     "--out", required=True, type=click.Path(path_type=Path), help="Folder of the pool; continued if it exists."
 )
 @click.option(
-    "--tables", default="", help="Names from the manifest or of BUNDLED, separated by commas; all by default."
+    "--tables", default="", help="Names, separated by commas; by default all of the manifest and of scikit-learn."
 )
-@click.option("--sources", default="by_hand,published,drawn,paper", show_default=True, help="Candidates to train.")
+@click.option("--sources", default="", help="by_hand, published, drawn, paper, separated by commas; all by default.")
 @click.option("--families", default="", help="Learners and backbones, separated by commas; all by default.")
 @click.option(
     "--max-rows", default=7_500, show_default=True, type=click.IntRange(min=50), help="Larger tables are sampled."
@@ -64,11 +64,9 @@ def build(
     """
     try:
         pool = PoolFolder(out, {"constraint": {"max_rows": max_rows, "limit_s": limit, "binary_metric": binary_metric}})
-        chosen = choose([*read_manifest(folder), *BUNDLED], names(tables))
-        tasks = prepare(chosen, pool.path / "tasks", max_rows=max_rows, binary_metric=binary_metric)
-        wanted = [
-            c for c in whole_pool() if c.source in names(sources) and (not families or c.family in names(families))
-        ]
+        readable = choose([*read_manifest(folder), *BUNDLED], names(tables))
+        tasks = prepare(readable, pool.path / "tasks", max_rows=max_rows, binary_metric=binary_metric)
+        wanted = chosen_candidates(names(sources), names(families))
         train_missing(pool, tasks, wanted, n_jobs=jobs, limit_s=limit, seconds_per_table=seconds_per_table)
     except AutoPyTorchLiteError as error:
         raise click.ClickException(str(error)) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import zip_longest
@@ -12,6 +12,7 @@ from itertools import zip_longest
 import numpy as np
 from ConfigSpace import ConfigurationSpace, Constant
 
+from autopytorch_lite.errors import UnknownNameError
 from autopytorch_lite.pipeline.build import default_graph
 from autopytorch_lite.pipeline.graph import choice_name
 from autopytorch_lite.search.sampling import ConfigurationSampler
@@ -85,6 +86,24 @@ class Candidate:
 def pool() -> list[Candidate]:
     """All candidates: those of the portfolio made by hand, published ones, drawn ones, and those of the paper."""
     return [*by_hand(), *published(), *drawn(), *of_paper()]
+
+
+def chosen(sources: Collection[str], families: Collection[str]) -> list[Candidate]:
+    """The candidates of these sources and families; all where nothing is named.
+
+    Raises:
+        UnknownNameError: no candidate has such a source or family.
+    """
+    candidates = pool()
+    _check_known("source", sources, {c.source for c in candidates})
+    _check_known("family", families, {c.family for c in candidates})
+    return [c for c in candidates if (not sources or c.source in sources) and (not families or c.family in families)]
+
+
+def _check_known(what: str, wanted: Collection[str], known: Collection[str]) -> None:
+    for name in wanted:
+        if name not in known:
+            raise UnknownNameError(what, name, sorted(known))
 
 
 def by_hand() -> list[Candidate]:

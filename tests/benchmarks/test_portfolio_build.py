@@ -99,6 +99,13 @@ def test_another_sample_is_refused(trained: Path, data_folder: Path) -> None:
     assert "holds results under" in result.output
 
 
+def test_an_unknown_family_or_table_is_one_line(data_folder: Path, tmp_path: Path) -> None:
+    for option, name, close in (("--families", "lineer", "linear"), ("--tables", "sklearn-digit", "sklearn-digits")):
+        result = invoke("build", data_folder, "--out", tmp_path, "--max-rows", "50", "--tables", "iris", option, name)
+        assert result.exit_code == 1
+        assert f"did you mean {close!r}" in result.output
+
+
 def test_what_is_selected_is_judged_on_tables_that_had_no_part_in_it(trained: Path, tmp_path: Path) -> None:
     result = invoke("select", trained, "--out", tmp_path, "--size", "3", "--save", tmp_path / "mine.json")
     assert result.exit_code == 0, result.output

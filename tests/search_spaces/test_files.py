@@ -24,7 +24,7 @@ def write(path, content):
 def test_available_lists_what_comes_with_the_package():
     assert available() == {
         "ranges": ["default", "lcbench", "paper"],
-        "portfolios": ["default", "lcbench", "paper"],
+        "portfolios": ["by_hand", "default", "lcbench", "paper"],
         "priors": ["lcbench"],
     }
 
@@ -36,7 +36,7 @@ def test_ranges_files_name_and_describe_themselves(name):
     assert len(ranges["description"]) > 40
 
 
-@pytest.mark.parametrize("name", ["default", "lcbench", "paper"])
+@pytest.mark.parametrize("name", ["by_hand", "default", "lcbench", "paper"])
 def test_portfolios_say_where_they_come_from(name):
     portfolio = describe_portfolio(name)
     assert portfolio["name"] == name
