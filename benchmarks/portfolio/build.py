@@ -63,10 +63,10 @@ def build(
     when you like, the same command goes on.
     """
     try:
-        pool = PoolFolder(out, {"constraint": {"max_rows": max_rows, "limit_s": limit, "binary_metric": binary_metric}})
-        readable = choose([*read_manifest(folder), *BUNDLED], names(tables))
-        tasks = prepare(readable, pool.path / "tasks", max_rows=max_rows, binary_metric=binary_metric)
         wanted = chosen_candidates(names(sources), names(families))
+        readable = choose([*read_manifest(folder), *BUNDLED], names(tables))
+        pool = PoolFolder(out, {"constraint": {"max_rows": max_rows, "limit_s": limit, "binary_metric": binary_metric}})
+        tasks = prepare(readable, pool.path / "tasks", max_rows=max_rows, binary_metric=binary_metric)
         train_missing(pool, tasks, wanted, n_jobs=jobs, limit_s=limit, seconds_per_table=seconds_per_table)
     except AutoPyTorchLiteError as error:
         raise click.ClickException(str(error)) from error
