@@ -64,9 +64,7 @@ def anytime_order(tasks: Sequence[AnytimeTask], size: int, *, horizon_s: float) 
     Source: Streeter, Golovin: An online algorithm for maximizing submodular functions. NeurIPS 2008.
     """
     if not tasks or size < 1:
-        raise PortfolioError(
-            f"To order a portfolio needs a task and a size of at least 1, got {len(tasks)} and {size}."
-        )
+        raise PortfolioError(f"A portfolio is ordered for tasks and has a size, got {len(tasks)} tasks and {size=}.")
     reached = [task.start for task in tasks]
     elapsed = [np.zeros(len(task.seconds)) for task in tasks]
     left = list(range(tasks[0].seconds.shape[1]))

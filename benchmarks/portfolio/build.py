@@ -11,7 +11,7 @@ from benchmarks.commands import names
 from benchmarks.portfolio.cells import PoolFolder, train_missing
 from benchmarks.portfolio.pool import chosen as chosen_candidates
 from benchmarks.portfolio.tasks import BUNDLED, prepare
-from benchmarks.tables import choose, read_manifest
+from benchmarks.tables import ReadableTable, choose, read_manifest
 
 
 @click.command()
@@ -64,7 +64,8 @@ def build(
     """
     try:
         wanted = chosen_candidates(names(sources), names(families))
-        readable = choose([*read_manifest(folder), *BUNDLED], names(tables))
+        every_table: list[ReadableTable] = [*read_manifest(folder), *BUNDLED]
+        readable = choose(every_table, names(tables))
         pool = PoolFolder(out, {"constraint": {"max_rows": max_rows, "limit_s": limit, "binary_metric": binary_metric}})
         tasks = prepare(readable, pool.path / "tasks", max_rows=max_rows, binary_metric=binary_metric)
         train_missing(pool, tasks, wanted, n_jobs=jobs, limit_s=limit, seconds_per_table=seconds_per_table)

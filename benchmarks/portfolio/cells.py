@@ -7,14 +7,15 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeAlias
 
 import click
 import numpy as np
 
-from autopytorch_lite.execution.base import Checkpoint, Result
+from autopytorch_lite.execution.base import Checkpoint, Executor, Result
 from autopytorch_lite.execution.tabular import fold_folder
 from autopytorch_lite.execution.workers import ProcessExecutor
 from autopytorch_lite.history.files import VALIDATION_PREDICTIONS
@@ -35,6 +36,9 @@ OTHERS_S = 3.0
 
 WAVES = (("by_hand",), ("published", "drawn"), ("paper",))
 """Sources in the order in which they are trained; within a wave what is cheap comes first."""
+
+
+Cell: TypeAlias = tuple[PoolTask, Candidate]
 
 
 class PoolFolder:
@@ -122,31 +126,37 @@ def train_missing(
         limit_s: wall-clock seconds of one training.
         seconds_per_table: CPU seconds for each table, those of earlier sittings included; None: as many as it takes.
     """
-    by_name = {candidate.name: candidate for candidate in candidates}
-    objective = CellObjective(pool.path, by_name)
-    executor = ProcessExecutor(objective, n_workers=n_jobs, files_root=pool.path / "files", trial_time_limit_s=limit_s)
-    todo = _missing(pool, tasks, candidates, seconds_per_table)
-    open_cells: dict[int, tuple[PoolTask, Candidate]] = {}
+    executor = ProcessExecutor(
+        CellObjective(pool.path, {candidate.name: candidate for candidate in candidates}),
+        n_workers=n_jobs,
+        files_root=pool.path / "files",
+        trial_time_limit_s=limit_s,
+    )
     try:
-        while True:
-            while executor.n_free() and (cell := next(todo, None)) is not None:
-                proposal = _proposal(*cell)
-                open_cells[proposal.config_id] = cell
-                executor.submit(proposal)
-            finished = executor.wait()
-            if not finished:
-                break
-            for line in finished:
-                task, candidate = open_cells.pop(line.key.config_id)
-                pool.append(task.name, candidate, _row(line, task))
-                click.echo(f"{candidate.name:32} {task.name:24} {line.status.value:8} {line.seconds:6.1f} s", err=True)
+        for (task, candidate), line in _trained(executor, _missing(pool, tasks, candidates, seconds_per_table)):
+            pool.append(task.name, candidate, _row(line, task))
+            click.echo(f"{candidate.name:32} {task.name:24} {line.status.value:8} {line.seconds:6.1f} s", err=True)
     finally:
         executor.close()
 
 
+def _trained(executor: Executor, todo: Iterator[Cell]) -> Iterator[tuple[Cell, Finished]]:
+    """Cells as they end, in whatever order; the next ones are taken from `todo` when a worker is free."""
+    running: dict[int, Cell] = {}
+    while True:
+        for cell in islice(todo, executor.n_free()):
+            proposal = _proposal(*cell)
+            running[proposal.config_id] = cell
+            executor.submit(proposal)
+        finished = executor.wait()
+        if not finished:
+            return
+        yield from ((running.pop(line.key.config_id), line) for line in finished)
+
+
 def _missing(
     pool: PoolFolder, tasks: Sequence[PoolTask], candidates: Sequence[Candidate], seconds_per_table: float | None
-) -> Iterator[tuple[PoolTask, Candidate]]:
+) -> Iterator[Cell]:
     """Cells to train; a candidate's column is begun when the one before is, so what was measured meanwhile counts."""
     left = list(candidates)
     while left:
@@ -168,10 +178,13 @@ def expected_seconds(pool: PoolFolder, candidate: Candidate) -> float:
 
 
 def spent_seconds(pool: PoolFolder, task: str) -> float:
-    """CPU seconds (wall clock of failures) that all trainings on a table have taken."""
-    return sum(
-        row.get("cpu_seconds", row.get("seconds", 0.0)) for key, row in pool.results.rows.items() if key.table == task
-    )
+    """Seconds that all trainings on a table have taken."""
+    return float(np.nansum([seconds_of(row) for key, row in pool.results.rows.items() if key.table == task]))
+
+
+def seconds_of(row: Row) -> float:
+    """CPU seconds of a training, wall clock of one that failed; NaN where the candidate does not apply."""
+    return float(next((row[name] for name in ("cpu_seconds", "seconds") if name in row), np.nan))
 
 
 def _wave(candidate: Candidate) -> int:

@@ -14,7 +14,7 @@ from ConfigSpace import ConfigurationSpace, Constant
 
 from autopytorch_lite.errors import UnknownNameError
 from autopytorch_lite.pipeline.build import default_graph
-from autopytorch_lite.pipeline.graph import choice_name
+from autopytorch_lite.pipeline.graph import Choice, choice_name
 from autopytorch_lite.search.sampling import ConfigurationSampler
 from autopytorch_lite.space.adapt import adapt_portfolio
 from autopytorch_lite.space.compile import compile as compile_space
@@ -131,7 +131,9 @@ def of_paper() -> list[Candidate]:
 
 
 def _drawn(family: str, place: int, n: int, seed: int) -> Iterator[Candidate]:
-    is_backbone = family in {option.name for option in default_graph().find("backbone").options}
+    backbones = default_graph().find("backbone")
+    assert isinstance(backbones, Choice), "networks choose a backbone"
+    is_backbone = any(option.name == family for option in backbones.options)
     edits: Config = {LEARNER: NEURAL, BACKBONE: family} if is_backbone else {LEARNER: family}
     space = compile_space(default_graph(), with_edits(load_ranges("default"), edits), _MADE_UP)
     sampler = ConfigurationSampler(space)

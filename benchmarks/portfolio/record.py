@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -13,7 +13,7 @@ from autopytorch_lite.metrics import Metric
 from autopytorch_lite.portfolio.anytime import NOTHING, AnytimeTask
 from autopytorch_lite.settings import resolve_budgets
 from autopytorch_lite.types import Array, DatasetInfo, FloatArray
-from benchmarks.portfolio.cells import PoolFolder
+from benchmarks.portfolio.cells import PoolFolder, seconds_of
 from benchmarks.portfolio.pool import Candidate
 from benchmarks.portfolio.tasks import PoolTask
 
@@ -157,7 +157,7 @@ def _read(pool: PoolFolder, task: PoolTask, candidates: Sequence[Candidate]) -> 
     pairs = [
         pool.predictions(task.name, c.name) if rows[c.name]["status"] == "ok" else (None, None) for c in candidates
     ]
-    seconds = np.array([_seconds(rows[c.name]) for c in candidates])
+    seconds = np.array([seconds_of(rows[c.name]) for c in candidates])
     return TaskRecord(
         task.name,
         task.metric,
@@ -168,11 +168,6 @@ def _read(pool: PoolFolder, task: PoolTask, candidates: Sequence[Candidate]) -> 
         seconds,
         seconds * np.array([growth(task, c) for c in candidates]),
     )
-
-
-def _seconds(row: Mapping[str, float]) -> float:
-    """CPU seconds; wall clock of what failed; NaN of what does not apply."""
-    return row.get("cpu_seconds", row.get("seconds", np.nan))
 
 
 def growth(task: PoolTask, candidate: Candidate) -> float:

@@ -75,7 +75,7 @@ def test_paths_are_read(tmp_path):
 def test_unknown_names_offer_the_closest():
     with pytest.raises(UnknownFileError, match="did you mean 'default'"):
         load_ranges("defualt")
-    with pytest.raises(UnknownFileError, match=r"known: default, lcbench, paper; a path ends in \.json"):
+    with pytest.raises(UnknownFileError, match=r"known: by_hand, default, lcbench, paper; a path ends in \.json"):
         load_portfolio("xyz")
 
 
