@@ -69,5 +69,6 @@ def build(
         pool = PoolFolder(out, {"constraint": {"max_rows": max_rows, "limit_s": limit, "binary_metric": binary_metric}})
         tasks = prepare(readable, pool.path / "tasks", max_rows=max_rows, binary_metric=binary_metric)
         train_missing(pool, tasks, wanted, n_jobs=jobs, limit_s=limit, seconds_per_table=seconds_per_table)
+        pool.results.finish()
     except AutoPyTorchLiteError as error:
         raise click.ClickException(str(error)) from error

@@ -12,9 +12,10 @@ from typing import Any
 
 import click
 
-from autopytorch_lite.errors import AutoPyTorchLiteError, DataError
+from autopytorch_lite.errors import AutoPyTorchLiteError, DataError, UnknownNameError
 from autopytorch_lite.history.store import write_json_atomic
 from autopytorch_lite.history.whole_files import replacing
+from benchmarks.commands import names
 from benchmarks.portfolio.cells import PoolFolder
 from benchmarks.portfolio.files import PORTFOLIOS_FILE, write_portfolios
 from benchmarks.portfolio.leave_one_out import (
@@ -38,17 +39,18 @@ MATRIX_FIELDS = ("table", "candidate", "status", "metric", "validation_loss", "u
 @click.command()
 @click.argument("folder", metavar="POOL", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for the results.")
+@click.option("--tables", default="", help="Names, separated by commas; by default all that have a row.")
 @click.option("--size", default=15, show_default=True, type=click.IntRange(min=1), help="Members of the portfolio.")
 @click.option("--save", type=click.Path(dir_okay=False, path_type=Path), help="File for the portfolio of all tables.")
 @click.option("--date", default="", help="Noted in that file.")
-def select(folder: Path, out: Path, size: int, save: Path | None, date: str) -> None:
+def select(folder: Path, out: Path, tables: str, size: int, save: Path | None, date: str) -> None:
     """Select a portfolio from what `build` has trained in POOL, and judge it on tables that had no part in it.
 
-    Candidates count that have a row on every table. Written to --out: matrix.csv (losses and seconds), candidates.json,
-    portfolios.json (of all tables, and without each one), held_out.json and results.md.
+    Candidates count that have a row on each of the tables. Written to --out: matrix.csv (losses and seconds),
+    candidates.json, portfolios.json (of all tables, and without each one), held_out.json and results.md.
     """
     try:
-        pool, records, candidates = _read(folder)
+        pool, records, candidates = _read(folder, names(tables))
         numbers = eligible(candidates)
         without = learned_without(records, numbers, size)
         whole = learned_order(records, numbers, size)
@@ -65,13 +67,17 @@ def select(folder: Path, out: Path, size: int, save: Path | None, date: str) -> 
     click.echo(text)
 
 
-def _read(folder: Path) -> tuple[PoolFolder, list[TaskRecord], list[Candidate]]:
+def _read(folder: Path, wanted: Sequence[str]) -> tuple[PoolFolder, list[TaskRecord], list[Candidate]]:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     pool = PoolFolder(folder, config)
-    tables = dict.fromkeys(key.table for key in pool.results.rows)
-    records, candidates = read_records(pool, [open_task(pool.task_folder(name)) for name in tables], whole_pool())
+    tables = list(dict.fromkeys(key.table for key in pool.results.rows))
+    for name in wanted:
+        if name not in tables:
+            raise UnknownNameError("table", name, tables)
+    tasks = [open_task(pool.task_folder(name)) for name in wanted or tables]
+    records, candidates = read_records(pool, tasks, whole_pool())
     if not eligible(candidates):
-        raise DataError(f"No candidate of {folder} has a row on each of its {len(records)} tables yet.")
+        raise DataError(f"No candidate of {folder} has a row on each of {len(records)} tables yet.")
     return pool, records, candidates
 
 
@@ -101,11 +107,11 @@ def _members(candidates: Sequence[Candidate], whole: Sequence[int], without: Map
 def _write_portfolios(
     path: Path, candidates: Sequence[Candidate], whole: Sequence[int], without: Mapping[str, Sequence[int]]
 ) -> None:
-    def names(order: Sequence[int]) -> list[str]:
+    def named(order: Sequence[int]) -> list[str]:
         return [candidates[number].name for number in order]
 
-    of_others = {table: names(order) for table, order in without.items()}
-    write_portfolios(path, names(whole), of_others, {c.name: c.config for c in candidates})
+    of_others = {table: named(order) for table, order in without.items()}
+    write_portfolios(path, named(whole), of_others, {c.name: c.config for c in candidates})
 
 
 def write_matrix(out: Path, pool: PoolFolder, candidates: Sequence[Candidate], tables: Sequence[str]) -> None:
