@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from autopytorch_lite.data.splits import MAX_VALIDATION_ROWS
 from autopytorch_lite.ensemble.selection import select, weighted_average
 from autopytorch_lite.metrics import Metric
 from autopytorch_lite.portfolio.anytime import NOTHING, AnytimeTask
@@ -179,7 +180,7 @@ def growth(task: PoolTask, candidate: Candidate) -> float:
     if candidate.fitted(info) is None:
         return np.nan
     n_read = sum(len(fold.train_idx) for fold in task.dataset.folds)
-    n_large = 0.8 * LARGE_ROWS
+    n_large = LARGE_ROWS - MAX_VALIDATION_ROWS
     if candidate.is_neural:
         n_read *= task.max_budget
         n_large *= resolve_budgets({"min_budget": None, "max_budget": None}, {}, info)[1]

@@ -11,7 +11,7 @@ from autopytorch_lite.portfolio.anytime import NOTHING, anytime_order, curve_of
 from autopytorch_lite.types import FloatArray, Task
 from benchmarks.portfolio.leave_one_out import judge, learned_without, summary_lines
 from benchmarks.portfolio.pool import Candidate
-from benchmarks.portfolio.record import LARGE_ROWS, TaskRecord, growth
+from benchmarks.portfolio.record import TaskRecord, growth
 from benchmarks.portfolio.tasks import BundledTable, PoolTask, prepare
 
 N = 200
@@ -104,6 +104,6 @@ def test_seconds_grow_with_rows_read_and_vanish_where_a_learner_is_not_offered(t
         return growth(task, Candidate("x", "drawn", {"learner:__choice__": learner, "backbone:__choice__": "tabm"}))
 
     read = 3 * 134  # each of three models sees two thirds of 201 rows
-    assert of("lightgbm") == pytest.approx(0.8 * LARGE_ROWS / read)
-    assert of("neural") == pytest.approx(0.8 * LARGE_ROWS / read * 27 / 81)
+    assert of("lightgbm") == pytest.approx(100_000 / read)
+    assert of("neural") == pytest.approx(100_000 / read * 27 / 81)
     assert np.isnan(of("extra_trees"))
