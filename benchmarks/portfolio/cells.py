@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 import zlib
@@ -15,6 +16,7 @@ from typing import Any, TypeAlias
 import click
 import numpy as np
 
+from autopytorch_lite.errors import DataError
 from autopytorch_lite.execution.base import Checkpoint, Executor, Result
 from autopytorch_lite.execution.tabular import fold_folder
 from autopytorch_lite.execution.workers import ProcessExecutor
@@ -65,7 +67,20 @@ class PoolFolder:
 
     def __init__(self, path: Path, config: Mapping[str, Any]):
         self.path = path.resolve()
+        self.config = dict(config)
         self.results = Results(self.path, config)
+
+    @classmethod
+    def open(cls, path: Path) -> PoolFolder:
+        """A pool that was begun earlier.
+
+        Raises:
+            DataError: the folder is none.
+        """
+        try:
+            return cls(path, json.loads((path / "config.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError) as error:
+            raise DataError(f"{path} must be a folder of `benchmarks.portfolio build`: {error!r}.") from error
 
     def row(self, task: str, candidate: Candidate) -> Row | None:
         """What is known of a cell, if the candidate has not changed since."""

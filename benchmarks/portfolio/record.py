@@ -150,7 +150,8 @@ def read_records(
     """The tables on which something succeeded, and the candidates that have a row on each of all tables."""
     rows = {(task.name, c.name): pool.row(task.name, c) for task in tasks for c in candidates}
     whole = [c for c in candidates if all(rows[task.name, c.name] is not None for task in tasks)]
-    return [_read(pool, task, whole) for task in tasks], whole
+    records = [_read(pool, task, whole) for task in tasks]
+    return [record for record in records if any(own is not None for own in record.unseen)], whole
 
 
 def _read(pool: PoolFolder, task: PoolTask, candidates: Sequence[Candidate]) -> TaskRecord:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -68,8 +67,7 @@ def select(folder: Path, out: Path, tables: str, size: int, save: Path | None, d
 
 
 def _read(folder: Path, wanted: Sequence[str]) -> tuple[PoolFolder, list[TaskRecord], list[Candidate]]:
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    pool = PoolFolder(folder, config)
+    pool = PoolFolder.open(folder)
     tables = list(dict.fromkeys(key.table for key in pool.results.rows))
     for name in wanted:
         if name not in tables:
@@ -148,7 +146,7 @@ def _save(
         "date": date,
         "tables": [record.name for record in records],
         "n_candidates": n_candidates,
-        **json.loads((pool.path / "config.json").read_text(encoding="utf-8"))["constraint"],
+        **pool.config["constraint"],
     }
     description = (
         f"{len(members)} configurations selected from {n_candidates} on {len(records)} tables: in this order they "

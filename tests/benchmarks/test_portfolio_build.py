@@ -106,6 +106,12 @@ def test_an_unknown_family_or_table_is_one_line(data_folder: Path, tmp_path: Pat
         assert f"did you mean {close!r}" in result.output
 
 
+def test_a_folder_that_is_no_pool_is_one_line(tmp_path: Path) -> None:
+    result = invoke("select", tmp_path, "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "must be a folder of `benchmarks.portfolio build`" in result.output
+
+
 def test_what_is_selected_is_judged_on_tables_that_had_no_part_in_it(trained: Path, tmp_path: Path) -> None:
     result = invoke("select", trained, "--out", tmp_path, "--size", "3", "--save", tmp_path / "mine.json")
     assert result.exit_code == 0, result.output
