@@ -47,37 +47,57 @@ class AnytimeTask:
 
 
 def anytime_order(tasks: Sequence[AnytimeTask], size: int, *, horizon_s: float) -> list[int]:
-    """Numbers of configurations, always the one next that lowers the loss most per logarithm of time.
+    """Numbers of configurations that are good together, in the order in which they lower the loss fastest.
 
-    Gains and times are summed over tasks and clocks; what would end after the horizon gains nothing. If gains shrink
-    the more entries there are (submodular ones), one task by its plain clock loses at most four times as much, summed
-    over time, as in the best order.
+    Members are chosen by what they gain, whatever they take: always the one next that lowers the sum of losses over
+    tasks and clocks most. Then they are ordered: always the one next that lowers it most per logarithm of time. (Time
+    in the choice as well fills a portfolio with what is cheap.)
 
     Args:
         tasks: each with the same configurations.
         size: how many; fewer if nothing lowers the loss any more.
-        horizon_s: seconds of the longest search that counts.
+        horizon_s: seconds of the longest search that counts. By a clock by which an entry ends later, or takes more
+            than a quarter of it, it gains nothing: searches end such an evaluation.
 
     Raises:
         PortfolioError: there is no task, or size is below one.
 
-    Source: Streeter, Golovin: An online algorithm for maximizing submodular functions. NeurIPS 2008.
+    Source: of the order, Streeter, Golovin: An online algorithm for maximizing submodular functions. NeurIPS 2008.
     """
     if not tasks or size < 1:
         raise PortfolioError(f"A portfolio is ordered for tasks and has a size, got {len(tasks)} tasks and {size=}.")
-    reached = [task.start for task in tasks]
-    elapsed = [np.zeros(len(task.seconds)) for task in tasks]
-    left = list(range(tasks[0].seconds.shape[1]))
-    order: list[int] = []
-    while left and len(order) < size:
-        rates = [_rate(tasks, reached, elapsed, number, horizon_s) for number in left]
-        if max(rates) <= 0:
+    members = _greedily(tasks, range(tasks[0].seconds.shape[1]), size, horizon_s, per_time=False)
+    order = _greedily(tasks, members, size, horizon_s, per_time=True)
+    return order + [number for number in members if number not in order]
+
+
+def _greedily(
+    tasks: Sequence[AnytimeTask], numbers: Sequence[int], size: int, horizon_s: float, *, per_time: bool
+) -> list[int]:
+    """Always the number of most worth next, until `size` are taken or none is worth anything."""
+    progress = [_Progress(task, task.start, np.zeros(len(task.seconds))) for task in tasks]
+    left, taken = list(numbers), []
+    while left and len(taken) < size:
+        worths = [_worth(progress, number, horizon_s, per_time) for number in left]
+        if max(worths) <= 0:
             break
-        chosen = left.pop(int(np.argmax(rates)))
-        order.append(chosen)
-        reached = [state.after(chosen) for state in reached]
-        elapsed = [past + np.nan_to_num(task.seconds[:, chosen]) for past, task in zip(elapsed, tasks, strict=True)]
-    return order
+        taken.append(left.pop(int(np.argmax(worths))))
+        progress = [state.after(taken[-1]) for state in progress]
+    return taken
+
+
+@dataclass(frozen=True, eq=False)
+class _Progress:
+    """What has been reached on one task, and the seconds that took by each clock, shape (n_clocks,)."""
+
+    task: AnytimeTask
+    reached: Reached
+    elapsed: FloatArray
+
+    def after(self, number: int) -> _Progress:
+        """With one entry more."""
+        elapsed = self.elapsed + np.nan_to_num(self.task.seconds[:, number])
+        return _Progress(self.task, self.reached.after(number), elapsed)
 
 
 def curve_of(task: AnytimeTask, order: Sequence[int], *, clock: int = 0) -> tuple[FloatArray, FloatArray]:
@@ -108,21 +128,19 @@ def loss_at(times: Array, losses: Array, moment_s: float) -> float:
     return float(losses[n_done - 1]) if n_done else NOTHING
 
 
-def _rate(
-    tasks: Sequence[AnytimeTask],
-    reached: Sequence[Reached],
-    elapsed: Sequence[FloatArray],
-    number: int,
-    horizon_s: float,
-) -> float:
-    """Loss gained per logarithm of time by one more entry."""
+def _worth(progress: Sequence[_Progress], number: int, horizon_s: float, per_time: bool) -> float:
+    """Loss gained by one more entry, over all tasks and clocks; by the logarithm of its time if it is `per_time`."""
     gain = spent = 0.0
-    for task, state, past in zip(tasks, reached, elapsed, strict=True):
-        ends = past + task.seconds[:, number]
-        n_in_time = int((ends <= horizon_s).sum())
+    for state in progress:
+        seconds = state.task.seconds[:, number]
+        ends = state.elapsed + seconds
+        n_in_time = int(((seconds <= horizon_s / 4) & (ends <= horizon_s)).sum())
         if n_in_time:
-            gain += n_in_time * (state.loss - state.after(number).loss)
-        spent += float(np.nansum(_log_time(np.minimum(ends, horizon_s)) - _log_time(np.minimum(past, horizon_s))))
+            gain += n_in_time * (state.reached.loss - state.reached.after(number).loss)
+        latest = np.minimum(ends, horizon_s)
+        spent += float(np.nansum(_log_time(latest) - _log_time(np.minimum(state.elapsed, horizon_s))))
+    if not per_time:
+        return gain
     return gain / spent if spent > 0 else 0.0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -52,6 +52,7 @@ class TaskRecord:
     unseen: Sequence[FloatArray | None]
     seconds: FloatArray
     large_seconds: FloatArray
+    _mixtures: dict[tuple[int, ...], _Mixture] = field(default_factory=dict)
 
     @cached_property
     def single_losses(self) -> FloatArray:
@@ -88,7 +89,8 @@ class TaskRecord:
 
     def restricted(self, numbers: Sequence[int]) -> AnytimeTask:
         """The table as `anytime_order` sees it, with these candidates only, numbered anew."""
-        return AnytimeTask(_Mixture(self, numbers), np.stack([self.seconds, self.large_seconds])[:, list(numbers)])
+        start = self._mixtures.setdefault(tuple(numbers), _Mixture(self, tuple(numbers)))
+        return AnytimeTask(start, np.stack([self.seconds, self.large_seconds])[:, list(numbers)])
 
     def judged(self) -> AnytimeTask:
         """The table as an order of candidates is judged on it: by ensembles selected anew after every entry."""
@@ -97,35 +99,58 @@ class TaskRecord:
 
 @dataclass(frozen=True, eq=False)
 class _Mixture:
-    """An ensemble that grows by mixing in one candidate at a time: what selection of ensembles comes to, but cheap."""
+    """An ensemble that grows by mixing in one candidate at a time: what selection of ensembles comes to, but cheap.
+
+    What follows an ensemble is remembered, as portfolios of nearly the same tables begin alike; predictions are made
+    only for those that are extended.
+    """
 
     record: TaskRecord
     numbers: Sequence[int]
-    validation: FloatArray | None = None
-    unseen: FloatArray | None = None
+    before: _Mixture | None = None
+    added: int = -1
+    share: float = 1.0
     validation_loss: float = np.inf
     loss: float = NOTHING
+    _followers: dict[int, _Mixture] = field(default_factory=dict)
 
     def after(self, number: int) -> _Mixture:
         """With the share of the candidate that is best on the validation rows, if any is better than none."""
-        record, own = self.record, self.numbers[number]
-        validation, unseen = record.validation[own], record.unseen[own]
-        if validation is None or unseen is None:
+        if number not in self._followers:
+            self._followers[number] = self._with(self.numbers[number])
+        return self._followers[number]
+
+    @cached_property
+    def validation(self) -> FloatArray | None:
+        """Predictions of the validation rows."""
+        return None if self.before is None else _mixed(self.before.validation, self.record.validation, self)
+
+    @cached_property
+    def unseen(self) -> FloatArray | None:
+        """Predictions of the unseen rows."""
+        return None if self.before is None else _mixed(self.before.unseen, self.record.unseen, self)
+
+    def _with(self, added: int) -> _Mixture:
+        if self.record.validation[added] is None:
             return self
-        shares = SHARES if self.validation is not None else (1.0,)
-        losses = [record.validation_loss(_mixed(self.validation, validation, share)) for share in shares]
+        shares = SHARES if self.before is not None else (1.0,)
+        mixtures = [_Mixture(self.record, self.numbers, self, added, share) for share in shares]
+        losses = [self.record.validation_loss(_present(mixture.validation)) for mixture in mixtures]
         best = int(np.argmin(losses))
         if not losses[best] < self.validation_loss:
             return self
-        mixed = _mixed(self.unseen, unseen, shares[best])
-        loss = record.normalised(record.unseen_loss(mixed))
-        return _Mixture(
-            record, self.numbers, _mixed(self.validation, validation, shares[best]), mixed, losses[best], loss
-        )
+        loss = self.record.normalised(self.record.unseen_loss(_present(mixtures[best].unseen)))
+        return _Mixture(self.record, self.numbers, self, added, shares[best], losses[best], loss)
 
 
-def _mixed(before: FloatArray | None, own: FloatArray, share: float) -> FloatArray:
-    return own if before is None else (1 - share) * before + share * own
+def _mixed(before: FloatArray | None, own: Sequence[FloatArray | None], mixture: _Mixture) -> FloatArray:
+    added = _present(own[mixture.added])
+    return added if before is None else (1 - mixture.share) * before + mixture.share * added
+
+
+def _present(predictions: FloatArray | None) -> FloatArray:
+    assert predictions is not None, "candidates that failed are not mixed in"
+    return predictions
 
 
 @dataclass(frozen=True, eq=False)

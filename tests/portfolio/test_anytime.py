@@ -33,9 +33,15 @@ def task(losses: list[float | None], *clocks: list[float]) -> AnytimeTask:
     return AnytimeTask(BestOf(tuple(losses)), np.array(clocks, dtype=float))
 
 
-def test_what_is_cheap_and_good_enough_comes_before_what_is_best() -> None:
-    tasks = [task([0.0, 0.3, 0.9], [100, 1, 1])]
-    assert anytime_order(tasks, 3, horizon_s=200) == [1, 0]
+def test_what_is_slow_belongs_to_the_portfolio_and_comes_late() -> None:
+    tasks = [task([0.0, 0.3, 0.9], [100, 1, 1]), task([0.6, 0.3, 0.9], [100, 1, 1])]
+    assert anytime_order(tasks, 3, horizon_s=400) == [1, 0]
+
+
+def test_cheap_ones_do_not_crowd_out_what_is_worth_more() -> None:
+    """Chosen by gain per time, both places went to what takes a second."""
+    tasks = [task([0.0, 0.7, 1.0], [30, 1, 1]), task([0.3, 1.0, 0.7], [30, 1, 1])]
+    assert 0 in anytime_order(tasks, 2, horizon_s=200)
 
 
 def test_the_next_one_is_good_where_those_before_are_not() -> None:
@@ -44,9 +50,11 @@ def test_the_next_one_is_good_where_those_before_are_not() -> None:
 
 
 def test_a_second_clock_moves_what_is_slow_there_back() -> None:
-    losses = [0.0, 0.2]
-    assert anytime_order([task(losses, [2, 2])], 2, horizon_s=60) == [0]
-    assert anytime_order([task(losses, [2, 2], [500, 3])], 2, horizon_s=60) == [1, 0]
+    losses, others = [0.0, 0.2], [0.5, 0.2]
+    assert anytime_order([task(losses, [2, 2]), task(others, [2, 2])], 2, horizon_s=60) == [1, 0]
+    assert anytime_order([task(losses, [2, 8]), task(others, [2, 8])], 2, horizon_s=60) == [0, 1]
+    both = [task(losses, [2, 8], [70, 9]), task(others, [2, 8], [70, 9])]
+    assert anytime_order(both, 2, horizon_s=60) == [1, 0]
 
 
 def test_what_ends_too_late_fails_or_does_not_exist_is_left_out() -> None:
