@@ -76,7 +76,8 @@ def _greedily(
 ) -> list[int]:
     """Always the number of most worth next, until `size` are taken or none is worth anything."""
     progress = [_Progress(task, task.start, np.zeros(len(task.seconds))) for task in tasks]
-    left, taken = list(numbers), []
+    left = list(numbers)
+    taken: list[int] = []
     while left and len(taken) < size:
         worths = [_worth(progress, number, horizon_s, per_time) for number in left]
         if max(worths) <= 0:

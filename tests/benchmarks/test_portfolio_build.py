@@ -14,11 +14,11 @@ from autopytorch_lite.space.compile import compile as compile_space
 from autopytorch_lite.types import DatasetInfo, Task
 from benchmarks.portfolio.__main__ import main
 from benchmarks.portfolio.files import read_portfolio, write_portfolios
-from benchmarks.portfolio.pool import drawn, pool
+from benchmarks.portfolio.pool import Candidate, drawn, pool
 from benchmarks.tabular.__main__ import Plan
 from benchmarks.tabular.fits import Constraint
 from benchmarks.tabular.results import RowKey
-from search_spaces import load_ranges
+from search_spaces import load_portfolio, load_ranges
 
 TABLES = ("cancer", "diabetes")
 INFOS = {
@@ -120,6 +120,7 @@ def test_what_is_selected_is_judged_on_tables_that_had_no_part_in_it(trained: Pa
     mine = json.loads((tmp_path / "mine.json").read_text())
     assert mine["members"] == kept["all"]
     assert mine["provenance"]["tables"] == list(TABLES)
+    assert load_portfolio(tmp_path / "mine.json") == [kept["configurations"][name] for name in kept["all"]]
     judged = json.loads((tmp_path / "held_out.json").read_text())["rows"]
     assert {(row["system"], row["table"]) for row in judged} == {
         (system, table) for system in ("learned", "by_hand", "random") for table in TABLES
@@ -146,6 +147,14 @@ def test_a_table_gets_the_portfolio_of_all_others(tmp_path: Path) -> None:
     assert len(revisions | {Plan((), (), 1, Constraint(60)).system(RowKey("iris", "ours-all", 0)).revision()}) == 3
     assert plan.system(RowKey("iris", "ours-no-portfolio", 0)).options["portfolio"] is None
     assert "portfolio" not in plan.system(RowKey("iris", "flaml", 0)).options
+
+
+def test_the_portfolios_that_are_kept_fit_any_table() -> None:
+    path = Path(__file__).parents[2] / "benchmarks" / "results" / "portfolio" / "portfolios.json"
+    kept = json.loads(path.read_text())
+    assert all(10 < len(read_portfolio(path, table)) <= 15 for table in kept["without"])
+    for info in INFOS.values():
+        assert all(Candidate("x", "kept", c).fitted(info) is not None for c in kept["configurations"].values())
 
 
 @pytest.mark.parametrize(
