@@ -190,6 +190,19 @@ def _balanced_accuracy(targets: Array, predictions: FloatArray, weight: FloatArr
     return float((hits_of_class[present] / of_class[present]).mean())
 
 
+def _roc_auc(targets: Array, predictions: FloatArray, weight: FloatArray | None) -> float:
+    """Share of pairs of one row of each class that are in the right order; ties count half. NaN where undefined."""
+    scores, place = np.unique(predictions[:, 1], return_inverse=True)
+    if np.isnan(scores[-1]):
+        return float("nan")
+    weight = np.ones(len(targets)) if weight is None else weight
+    positive = np.bincount(place, weights=weight * (targets == 1), minlength=len(scores))
+    negative = np.bincount(place, weights=weight * (targets == 0), minlength=len(scores))
+    n_pairs = positive.sum() * negative.sum()
+    below = np.cumsum(negative) - negative / 2
+    return float(positive @ below / n_pairs) if n_pairs > 0 else float("nan")
+
+
 def _mean_squared_error(targets: Array, predictions: FloatArray, weight: FloatArray | None) -> float:
     return float(np.average(_columns(targets, predictions) ** 2, axis=0, weights=weight).mean())
 
@@ -211,6 +224,7 @@ _FAST: dict[str, Callable[[Array, FloatArray, FloatArray | None], float]] = {
     "neg_log_loss": _log_loss,
     "accuracy": _accuracy,
     "balanced_accuracy": _balanced_accuracy,
+    "roc_auc": _roc_auc,
     "neg_mean_squared_error": _mean_squared_error,
     "neg_root_mean_squared_error": _root_mean_squared_error,
     "neg_mean_absolute_error": _mean_absolute_error,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import pandas as pd
 from sklearn.model_selection import train_test_split
@@ -16,6 +16,27 @@ from autopytorch_lite.types import Task
 
 TEST_FRACTION = 0.33
 """Of the rows, unseen by every system; the holdout of LCBench and of the paper's test tasks."""
+
+
+class ReadableTable(Protocol):
+    """A table with a name that can be read."""
+
+    @property
+    def name(self) -> str:
+        """Unique among the tables it is used with."""
+        ...
+
+    @property
+    def task(self) -> Task:
+        """What is predicted."""
+        ...
+
+    def read(self) -> tuple[pd.DataFrame, pd.Series[Any]]:
+        """The columns, with dtype category where values are categories, and the target."""
+        ...
+
+
+T = TypeVar("T", bound=ReadableTable)
 
 
 @dataclass(frozen=True)
@@ -74,7 +95,7 @@ def read_manifest(folder: Path) -> list[Table]:
         raise DataError(f"Every entry of {path} needs {fields}; one does not fit: {error!r}.") from error
 
 
-def choose(tables: Sequence[Table], names: Sequence[str]) -> list[Table]:
+def choose(tables: Sequence[T], names: Sequence[str]) -> list[T]:
     """The tables of these names, in this order; all of them if there are no names.
 
     Raises:
@@ -87,7 +108,7 @@ def choose(tables: Sequence[Table], names: Sequence[str]) -> list[Table]:
     return [by_name[name] for name in names or by_name]
 
 
-def split(table: Table, seed: int) -> Split:
+def split(table: ReadableTable, seed: int) -> Split:
     """67 % of the rows to learn from, the others unseen; stratified if every class has two rows or more."""
     X, y = table.read()
     stratify = y if table.task.is_classification and y.value_counts().min() >= 2 else None

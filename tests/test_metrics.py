@@ -45,6 +45,21 @@ def test_binary_auc_reads_the_second_column_as_the_positive_class():
     assert metric.value(targets, np.c_[1 - positive, positive]) == skm.roc_auc_score(targets, positive)
 
 
+@pytest.mark.parametrize("weight", [None, WEIGHT])
+def test_fast_binary_auc_equals_scikit_learn_with_ties(weight):
+    positive = PROBABILITIES[:, 1].round(1)
+    metric = Metric("roc_auc", Task.BINARY, 2)
+    fast = metric.value(TARGETS % 2, np.c_[1 - positive, positive], weight)
+    assert fast == pytest.approx(skm.roc_auc_score(TARGETS % 2, positive, sample_weight=weight), rel=1e-12)
+
+
+def test_binary_auc_of_what_is_not_a_number_is_not_a_number():
+    """Sorted, such a prediction would count as the highest."""
+    predictions = np.full((4, 2), 0.5)
+    predictions[0] = np.nan
+    assert np.isnan(Metric("roc_auc", Task.BINARY, 2).value(np.arange(4) % 2, predictions))
+
+
 def test_a_metric_that_is_undefined_on_the_rows_is_not_a_number_instead_of_an_exception():
     assert np.isnan(Metric("roc_auc", Task.BINARY, 2).value(np.zeros(5, int), np.full((5, 2), 0.5)))
 

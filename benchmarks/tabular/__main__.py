@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,12 @@ import click
 
 from autopytorch_lite.errors import AutoPyTorchLiteError
 from benchmarks.commands import RunByDefault, names
+from benchmarks.portfolio.files import read_portfolio
 from benchmarks.tables import TEST_FRACTION, Table, choose, read_manifest, split
 from benchmarks.tabular.fits import Constraint, measure
 from benchmarks.tabular.results import Results, Row, RowKey, read_rows
 from benchmarks.tabular.summary import Summary, summarise
-from benchmarks.tabular.systems import BASELINE, GROUPS, OURS, SYSTEMS, expand, find_system
+from benchmarks.tabular.systems import BASELINE, GROUPS, OURS, SYSTEMS, System, expand, find_system
 from benchmarks.tabular.writing import write_summary
 
 PACKAGES = ("torch", "scikit-learn", "numpy", "pandas", "ConfigSpace")
@@ -43,6 +45,7 @@ class Plan:
         constraint: limits and metric.
         environments: folder of the environments of public systems; None: there is none.
         run_dirs: where runs of ours are kept; None: nowhere.
+        portfolios: file of portfolios without each table; None: ours has its default portfolio.
     """
 
     tables: Sequence[Table]
@@ -51,6 +54,12 @@ class Plan:
     constraint: Constraint
     environments: Path | None = None
     run_dirs: Path | None = None
+    portfolios: Path | None = None
+
+    def system(self, key: RowKey) -> System:
+        """What a row is about, with the portfolio that no result on its table has shaped, if there is such a file."""
+        system = find_system(key.system)
+        return system if self.portfolios is None else system.beginning_with(read_portfolio(self.portfolios, key.table))
 
     def config(self) -> dict[str, Any]:
         """As plain data, with versions and machine."""
@@ -60,6 +69,7 @@ class Plan:
             "tables": [table.name for table in self.tables],
             "systems": list(self.systems),
             "n_seeds": self.n_seeds,
+            "portfolios": None if self.portfolios is None else sha256(self.portfolios.read_bytes()).hexdigest()[:12],
             "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
             "machine": {"processor": platform.machine(), "n_cores": os.cpu_count()},
         }
@@ -102,6 +112,11 @@ def main() -> None:
 )
 @click.option("--environments", type=click.Path(path_type=Path), help="Folder of `benchmarks.tabular.peers install`.")
 @click.option("--again", default="", help="Systems whose rows are dropped and measured again, separated by commas.")
+@click.option(
+    "--portfolios",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="portfolios.json of `benchmarks.portfolio select`: ours gets on each table the portfolio of all others.",
+)
 @click.option("--keep-runs", is_flag=True, help="Keep the run directories of ours below the results.")
 def run(
     folder: Path,
@@ -117,6 +132,7 @@ def run(
     binary_metric: str,
     environments: Path | None,
     again: str,
+    portfolios: Path | None,
     keep_runs: bool,
 ) -> None:
     """Fit systems on tables and measure them on unseen rows.
@@ -135,6 +151,7 @@ def run(
             Constraint(time_limit, n_trials, jobs, space, binary_metric),
             None if environments is None else environments.resolve(),
             out / "runs" if keep_runs else None,
+            portfolios,
         )
         repeated = expand(names(again))
         results = Results(out, plan.config())
@@ -173,14 +190,14 @@ def _missing(plan: Plan, results: Results) -> Iterator[tuple[Table, RowKey]]:
         for chosen in plan.tables:
             for name in plan.systems:
                 key = RowKey(chosen.name, name, seed)
-                if not results.is_done(key, find_system(name).revision()):
+                if not results.is_done(key, plan.system(key).revision()):
                     yield chosen, key
 
 
 def _row(plan: Plan, chosen: Table, key: RowKey) -> Row:
     run_dir = None if plan.run_dirs is None else plan.run_dirs / "_".join(map(str, key))
     row = measure(
-        find_system(key.system),
+        plan.system(key),
         split(chosen, key.seed),
         key.seed,
         plan.constraint,

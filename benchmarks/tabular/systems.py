@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from autopytorch_lite.errors import UnknownNameError
+from autopytorch_lite.types import Config
 
 DRIVERS = Path(__file__).parent / "drivers"
 
@@ -67,6 +68,12 @@ class System:
                 f"{self.environment} --env ENVIRONMENTS, and give --environments."
             )
         return python
+
+    def beginning_with(self, portfolio: Sequence[Config]) -> System:
+        """The same, its default portfolio replaced; itself if it is none of ours or says what its portfolio is."""
+        if self.driver != "ours" or "portfolio" in self.options:
+            return self
+        return replace(self, options={**self.options, "portfolio": list(portfolio)})
 
     def revision(self) -> str:
         """A short name of everything on our side that its rows depend on: options, driver, pinned versions."""

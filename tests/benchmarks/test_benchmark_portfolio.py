@@ -8,7 +8,7 @@ from autopytorch_lite.errors import DataError
 from autopytorch_lite.space.encode import VectorCodec
 from benchmarks.lcbench_surrogate import SurrogateFolder
 from benchmarks.portfolio.__main__ import main
-from benchmarks.portfolio.candidates import locally_best, space_filling
+from benchmarks.portfolio.lcbench_candidates import locally_best, space_filling
 from tests.search.spaces import flat_space
 
 

@@ -24,7 +24,7 @@ def write(path, content):
 def test_available_lists_what_comes_with_the_package():
     assert available() == {
         "ranges": ["default", "lcbench", "paper"],
-        "portfolios": ["default", "lcbench", "paper"],
+        "portfolios": ["by_hand", "default", "lcbench", "paper"],
         "priors": ["lcbench"],
     }
 
@@ -36,7 +36,7 @@ def test_ranges_files_name_and_describe_themselves(name):
     assert len(ranges["description"]) > 40
 
 
-@pytest.mark.parametrize("name", ["default", "lcbench", "paper"])
+@pytest.mark.parametrize("name", ["by_hand", "default", "lcbench", "paper"])
 def test_portfolios_say_where_they_come_from(name):
     portfolio = describe_portfolio(name)
     assert portfolio["name"] == name
@@ -75,7 +75,7 @@ def test_paths_are_read(tmp_path):
 def test_unknown_names_offer_the_closest():
     with pytest.raises(UnknownFileError, match="did you mean 'default'"):
         load_ranges("defualt")
-    with pytest.raises(UnknownFileError, match=r"known: default, lcbench, paper; a path ends in \.json"):
+    with pytest.raises(UnknownFileError, match=r"known: by_hand, default, lcbench, paper; a path ends in \.json"):
         load_portfolio("xyz")
 
 

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from autopytorch_lite.errors import DataError
+from autopytorch_lite.pipeline.build import default_graph
+from autopytorch_lite.space.activity import SpaceWalk
+from autopytorch_lite.space.compile import compile as compile_space
+from autopytorch_lite.types import DatasetInfo, Task
+from benchmarks.portfolio.__main__ import main
+from benchmarks.portfolio.files import read_portfolio, write_portfolios
+from benchmarks.portfolio.pool import Candidate, drawn, pool
+from benchmarks.tabular.__main__ import Plan
+from benchmarks.tabular.fits import Constraint
+from benchmarks.tabular.results import RowKey
+from search_spaces import load_portfolio, load_ranges
+
+TABLES = ("cancer", "diabetes")
+INFOS = {
+    Task.BINARY: DatasetInfo(Task.BINARY, 900, 3, (), 2, (500, 400)),
+    Task.MULTICLASS: DatasetInfo(Task.MULTICLASS, 9000, 0, (3, 50), 3, (3000, 3000, 3000)),
+    Task.REGRESSION: DatasetInfo(Task.REGRESSION, 9000, 5, (4,), 1, has_missing=True),
+}
+
+
+def invoke(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def trained(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Linear models on two tables."""
+    folder = tmp_path_factory.mktemp("pool")
+    result = build(data_folder, folder)
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def build(data_folder: Path, folder: Path, *more: str) -> Result:
+    chosen = ("--tables", ",".join(TABLES), "--families", "linear")
+    return invoke("build", data_folder, "--out", folder, *chosen, *more)
+
+
+@pytest.mark.parametrize("task", Task)
+def test_every_candidate_is_a_point_of_the_space_of_any_table(task: Task) -> None:
+    candidates = pool()
+    assert len({c.name for c in candidates}) == len({c.revision for c in candidates}) == len(candidates)
+    walks = {
+        name: SpaceWalk(compile_space(default_graph(), load_ranges(name), INFOS[task])) for name in ("default", "paper")
+    }
+    for candidate in candidates:
+        fitted = candidate.fitted(INFOS[task])
+        assert fitted is not None
+        walks[candidate.space].check(fitted)
+
+
+def test_drawn_candidates_stay_the_same_and_follow_each_other_by_family() -> None:
+    candidates = drawn()
+    assert candidates == drawn()
+    assert len({c.family for c in candidates[:12]}) == 12
+    assert drawn(seed=1)[0].config != candidates[0].config
+
+
+def test_every_cell_has_a_row_and_predictions(trained: Path) -> None:
+    rows = [json.loads(line) for line in (trained / "results.jsonl").read_text().splitlines()]
+    linear = {c.name for c in pool() if c.family == "linear"}
+    assert {(row["table"], row["system"]) for row in rows} == {(table, name) for table in TABLES for name in linear}
+    assert {row["status"] for row in rows} == {"ok"}
+    assert all(row["cpu_seconds"] > 0 for row in rows)
+    assert all(0 < row["unseen_loss"] < 0.1 for row in rows if row["metric"] == "roc_auc")
+    assert len(list((trained / "predictions").rglob("*.npz"))) == len(rows)
+    assert not [path for path in (trained / "files").rglob("*") if path.is_file()]  # models are not kept
+
+
+def test_a_second_sitting_trains_only_what_is_missing(trained: Path, data_folder: Path) -> None:
+    path = trained / "results.jsonl"
+    whole = path.read_text().splitlines()
+    path.write_text("\n".join(whole[:-1]) + "\n" + whole[-1][:20])  # killed while it wrote
+    result = build(data_folder, trained)
+    assert len(result.stderr.splitlines()) == 1
+    again = json.loads(path.read_text().splitlines()[-1])
+    before = json.loads(whole[-1])
+    assert (again["system"], again["unseen_loss"]) == (before["system"], before["unseen_loss"])
+
+
+def test_seconds_for_each_table_end_a_sitting(trained: Path, data_folder: Path, tmp_path: Path) -> None:
+    result = build(data_folder, tmp_path, "--seconds-per-table", "0.001")
+    assert len(result.stderr.splitlines()) == len(TABLES)
+
+
+def test_another_sample_is_refused(trained: Path, data_folder: Path) -> None:
+    result = build(data_folder, trained, "--max-rows", "100")
+    assert result.exit_code == 1
+    assert "holds results under" in result.output
+
+
+def test_an_unknown_family_or_table_is_one_line(data_folder: Path, tmp_path: Path) -> None:
+    for option, name, close in (("--families", "lineer", "linear"), ("--tables", "sklearn-digit", "sklearn-digits")):
+        result = invoke("build", data_folder, "--out", tmp_path, "--max-rows", "50", "--tables", "iris", option, name)
+        assert result.exit_code == 1
+        assert f"did you mean {close!r}" in result.output
+
+
+def test_a_folder_that_is_no_pool_is_one_line(tmp_path: Path) -> None:
+    result = invoke("select", tmp_path, "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "must be a folder of `benchmarks.portfolio build`" in result.output
+
+
+def test_what_is_selected_is_judged_on_tables_that_had_no_part_in_it(trained: Path, tmp_path: Path) -> None:
+    result = invoke("select", trained, "--out", tmp_path, "--size", "3", "--save", tmp_path / "mine.json")
+    assert result.exit_code == 0, result.output
+    kept = json.loads((tmp_path / "portfolios.json").read_text())
+    assert set(kept["without"]) == set(TABLES)
+    mine = json.loads((tmp_path / "mine.json").read_text())
+    assert mine["members"] == kept["all"]
+    assert mine["provenance"]["tables"] == list(TABLES)
+    assert load_portfolio(tmp_path / "mine.json") == [kept["configurations"][name] for name in kept["all"]]
+    judged = json.loads((tmp_path / "held_out.json").read_text())["rows"]
+    assert {(row["system"], row["table"]) for row in judged} == {
+        (system, table) for system in ("learned", "by_hand", "random") for table in TABLES
+    }
+    assert all(row["anytime"] <= 1 for row in judged)
+    assert "| learned |" in result.output
+    with (tmp_path / "matrix.csv").open() as file:
+        matrix = list(csv.DictReader(file))
+    assert len(matrix) == len(TABLES) * len(json.loads((tmp_path / "candidates.json").read_text()))
+    assert all(float(row["cpu_seconds"]) > 0 for row in matrix)
+
+
+def test_a_table_gets_the_portfolio_of_all_others(tmp_path: Path) -> None:
+    path = tmp_path / "portfolios.json"
+    configurations = {name: {"learner:__choice__": name} for name in ("linear", "extra_trees", "unused")}
+    write_portfolios(path, ["linear", "extra_trees"], {"iris": ["extra_trees"]}, configurations)
+    assert read_portfolio(path, "iris") == [configurations["extra_trees"]]
+    assert read_portfolio(path, "new") == [configurations["linear"], configurations["extra_trees"]]
+    assert "unused" not in path.read_text()
+
+    plan = Plan((), (), 1, Constraint(60), portfolios=path)
+    assert plan.system(RowKey("iris", "ours-all", 0)).options["portfolio"] == [configurations["extra_trees"]]
+    revisions = {plan.system(RowKey(table, "ours-all", 0)).revision() for table in ("iris", "new")}
+    assert len(revisions | {Plan((), (), 1, Constraint(60)).system(RowKey("iris", "ours-all", 0)).revision()}) == 3
+    assert plan.system(RowKey("iris", "ours-no-portfolio", 0)).options["portfolio"] is None
+    assert "portfolio" not in plan.system(RowKey("iris", "flaml", 0)).options
+
+
+def test_the_portfolios_that_are_kept_fit_any_table() -> None:
+    path = Path(__file__).parents[2] / "benchmarks" / "results" / "portfolio" / "portfolios.json"
+    kept = json.loads(path.read_text())
+    assert all(10 < len(read_portfolio(path, table)) <= 15 for table in kept["without"])
+    for info in INFOS.values():
+        assert all(Candidate("x", "kept", c).fitted(info) is not None for c in kept["configurations"].values())
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"format": 1}', '{"format": 2, "all": [], "without": {}, "configurations": {}}']
+)
+def test_a_file_that_is_no_such_portfolios_is_named(text: str, tmp_path: Path) -> None:
+    (tmp_path / "p.json").write_text(text)
+    with pytest.raises(DataError, match=r"p\.json"):
+        read_portfolio(tmp_path / "p.json", "iris")
