@@ -39,7 +39,6 @@ class SurrogateFolder:
         names: the hyperparameters, in the order of the recorded configurations.
         space: the space of the surrogate, plain names.
         tasks: the tasks' OpenML task ids, as text.
-        task_of: name of a table -> its task.
 
     Raises:
         DataError: the folder has no surrogate.py.
@@ -48,17 +47,21 @@ class SurrogateFolder:
 
     def __init__(self, folder: Path, variant: str | None = None):
         self._module = _loaded(folder.resolve(), variant or os.environ.get(_VARIANT, "anchored"))
+        self._names_path = folder / "instance_names.json"
         self._recorded_path = folder / "lcbench_real_final.npz"
         self.names: tuple[str, ...] = tuple(self._module.SPACE)
         self.space = _space_of(self._module.SPACE)
         self.tasks: tuple[str, ...] = tuple(map(str, self._module.INSTANCES))
-        names = json.loads((folder / "instance_names.json").read_text())
-        self.task_of: dict[str, str] = {names[task]["name"]: task for task in self.tasks if task in names}
         self._recorded = {_rounded(row) for row in np.load(self._recorded_path)["configs"]}
 
     def task(self, name: str) -> Any:
         """The surrogate of one task."""
         return self._module.Surrogate(name)
+
+    def task_of(self) -> dict[str, str]:
+        """Name of a table -> its task, of the tasks that `instance_names.json` knows."""
+        names = json.loads(self._names_path.read_text(encoding="utf-8"))
+        return {names[task]["name"]: task for task in self.tasks if task in names}
 
     def sample(self, n: int, seed: int) -> list[Config]:
         """Random configurations."""

@@ -237,10 +237,10 @@ def recorded_seconds(surrogate: SurrogateFolder, sources: list[SourceTable], n_c
         n_configs: on each of them.
         seed: of the generation.
     """
-    seconds = {}
+    seconds, task_of = {}, surrogate.task_of()
     for source in sources:
-        if source.name in surrogate.task_of:
-            task = surrogate.task(surrogate.task_of[source.name])
+        if source.name in task_of:
+            task = surrogate.task(task_of[source.name])
             configs = random_configurations("lcbench", divided(source, seed).info, n_configs, seed)
             named = [recorded_config(config, "lcbench") for config in configs]
             seconds[source.name] = sum(float(task.curve(config)["time"][-1]) for config in named)

@@ -5,6 +5,7 @@ import json
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -82,3 +83,28 @@ def test_every_epoch_trains(system: str) -> None:
     after = TRAINED[name](kept).detach()
     assert not torch.equal(before, after)
     assert after.isfinite().all()
+
+
+SURROGATE = """
+SPACE, INSTANCES = {"max_units": (64, 1024, True, True)}, ["7"]
+
+class Surrogate:
+    def __init__(self, task):
+        self.scale = int(task)
+    def curve(self, config, epochs=52):
+        return {"time": [0.0, self.scale * config["num_layers"]]}
+"""
+
+
+def test_seconds_of_lcbench_are_those_of_the_same_configurations(data_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "surrogate.py").write_text(SURROGATE)
+    (tmp_path / "instance_names.json").write_text(json.dumps({"7": {"name": "iris"}}))
+    np.savez(tmp_path / "lcbench_real_final.npz", configs=np.array([[64.0]]))
+    arguments = [str(data_folder), "--tables", "iris,cancer", "--configs", "3", "--epochs", "1", "--jobs", "1"]
+    result = CliRunner().invoke(
+        throughput_generation.main, [*arguments, "--surrogate", str(tmp_path), "--out", str(tmp_path / "out")]
+    )
+    assert result.exit_code == 0, result.output
+    rows = [json.loads(line) for line in (tmp_path / "out" / "runs.jsonl").read_text().splitlines()]
+    seconds = 7 * sum(row["n_layers"] for row in rows if row["table"] == "iris")
+    assert f"by its surrogate: {seconds} s (iris {seconds} s)" in result.output
