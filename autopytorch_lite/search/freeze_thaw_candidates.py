@@ -241,9 +241,11 @@ class Candidates:
         per_start = max(self._options.n_local // (_N_ROUNDS * len(starts)), 1)
         largest = _STEPS[1]
         for _ in range(_N_ROUNDS):
-            tried = self._perturb(rng, np.repeat(vectors, per_start, axis=0), largest)
+            moved = self._perturb(rng, np.repeat(vectors, per_start, axis=0), largest)
+            configs = [] if self._is_plain and self._costs is None else [*map(self._sampler.codec.decode, moved)]
+            tried = moved if self._is_plain else self._sampler.codec.encode_many(configs)
             found_there, learned = self._model.forecast_vectors(tried, pending)
-            log_rates = self._log_rates(learned, map(self._sampler.codec.decode, tried))
+            log_rates = self._log_rates(learned, configs)
             tried_worth = self._worth(found_there, log_rates, best).reshape(-1, per_start)
             winners = tried_worth.argmax(axis=1)
             found = tried_worth[np.arange(len(starts)), winners]
@@ -255,20 +257,18 @@ class Candidates:
         return [self._sampler.codec.decode(vector) for vector in vectors[improved]]
 
     def _perturb(self, rng: np.random.Generator, vectors: FloatArray, largest: float) -> FloatArray:
-        """Neighbours of vectors, float64, shape (m, n_dims), as points of the space unless it is plain."""
+        """Neighbours of vectors, float64, shape (m, n_dims); where the space is not plain, to be decoded first."""
         shape = vectors.shape
         steps = np.exp(rng.uniform(math.log(_STEPS[0]), math.log(largest), (shape[0], 1)))
         moved = vectors + steps * rng.standard_normal(shape) * (rng.random(shape) < _CHANGED)
         if self._is_plain:
             return np.asarray(np.clip(moved, 0, 1))
-        codec = self._sampler.codec
-        n_choices = codec.n_choices
+        n_choices = self._sampler.codec.n_choices
         fresh = rng.random(shape)
         fresh = np.where(n_choices > 0, np.floor(fresh * n_choices), fresh)
         rechosen = np.where(rng.random(shape) < _CHANGED * _RECHOSEN, fresh, vectors)
         moved = np.where(n_choices > 0, rechosen, np.clip(moved, 0, 1))
-        moved = np.where(np.isnan(moved), fresh, moved)
-        return codec.encode_many(codec.decode(vector) for vector in moved)
+        return np.where(np.isnan(moved), fresh, moved)
 
     def _worth(self, forecast: Forecast, log_rates: FloatArray, best: float) -> FloatArray:
         """Log of the expected improvement of training to the end, per cost of an epoch, shape (m,)."""
