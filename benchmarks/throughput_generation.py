@@ -6,7 +6,6 @@ python -m benchmarks.throughput_generation DATA_FOLDER --tables phoneme,car,cred
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -18,14 +17,11 @@ import numpy as np
 import pandas as pd
 import psutil
 import torch
-from loky.process_executor import ProcessPoolExecutor
 from scipy.stats import ttest_rel, wilcoxon
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from autopytorch_lite.errors import AutoPyTorchLiteError
-from autopytorch_lite.execution.limits import thread_environment
-from autopytorch_lite.execution.serving import end_with_parent
 from autopytorch_lite.metrics import Metric
 from autopytorch_lite.networks.layers import Dropout
 from autopytorch_lite.networks.seeding import seeded_rng
@@ -36,6 +32,7 @@ from benchmarks.lcbench_surrogate import SurrogateFolder
 from benchmarks.tables import choose, read_manifest
 from lcbench.generation import GenerationRun, SourceTable, generate
 from lcbench.generation.configurations import random_configurations, recorded_config
+from lcbench.generation.processes import single_thread_executor
 from lcbench.generation.sources import divided
 from lcbench.generation.tables import NetworkRows, TrainingTable
 
@@ -160,9 +157,7 @@ def plain_run(path: Path, table_number: int, config_id: int, config: Config) -> 
 
 def plain_runs(path: Path, tasks: Iterable[tuple[int, int, Config]], n_jobs: int) -> Iterator[dict[str, Any]]:
     """All configurations by the plain loop, in `n_jobs` processes of one thread each."""
-    executor = ProcessPoolExecutor(
-        n_jobs, initializer=end_with_parent, initargs=(os.getpid(),), env=thread_environment(1)
-    )
+    executor = single_thread_executor(n_jobs)
     futures = [executor.submit(plain_run, path, *task) for task in tasks]
     for future in futures:
         yield future.result()

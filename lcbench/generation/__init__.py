@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -11,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import search_spaces
 from autopytorch_lite.errors import BudgetError, DataError
-from autopytorch_lite.execution.limits import thread_environment
-from autopytorch_lite.execution.serving import end_with_parent
+from lcbench.generation.processes import single_thread_executor
 from lcbench.generation.progress import Progress
 from lcbench.generation.run import Batch, GenerationRun, GenerationSettings
 from lcbench.generation.sources import SourceTable
@@ -87,9 +84,7 @@ def _work(run: GenerationRun, n_configs: int, n_jobs: int, progress: Progress) -
     from lcbench.generation.batches import plan_table, train_batch
 
     path = run.path.resolve()
-    with closing(_Processes(n_jobs)) as processes, warnings.catch_warnings():
-        # loky replaces a process that keeps the memory of its largest batch; that is as well, and no news
-        warnings.filterwarnings("ignore", "A worker was restarted", UserWarning)
+    with closing(_Processes(n_jobs)) as processes:
         for _ in processes.done((plan_table, (path, number, n_configs)) for number in range(run.n_tables)):
             pass
         batches = [entry for entry in _planned(run) if entry[1].config_ids[0] < n_configs]
@@ -117,13 +112,7 @@ class _Processes:
     """Runs tasks in other processes, or in this one if that is all there is."""
 
     def __init__(self, n_jobs: int):
-        self._executor = None
-        if n_jobs > 1:
-            from loky.process_executor import ProcessPoolExecutor
-
-            self._executor = ProcessPoolExecutor(
-                n_jobs, initializer=end_with_parent, initargs=(os.getpid(),), env=thread_environment(1)
-            )
+        self._executor = single_thread_executor(n_jobs) if n_jobs > 1 else None
 
     def done(self, tasks: Iterable[Task]) -> Iterator[Task]:
         """The tasks as they end; what one raises is raised here."""
