@@ -31,6 +31,7 @@ from autopytorch_lite.history.trial import Line, Status
 from autopytorch_lite.report.page import write_report
 from autopytorch_lite.report.progress import progress_callbacks
 from autopytorch_lite.report.tables import leaderboard
+from autopytorch_lite.report.words import counted
 from autopytorch_lite.run import RunRequest, TableRun, start_first_worker
 from autopytorch_lite.settings import check_arguments, resolve_request, resolve_seed
 from autopytorch_lite.stopping import Stop, TrialStopping, as_trial_stopping
@@ -66,6 +67,7 @@ class _AutoTabular(BaseEstimator):
         max_budget: int | None = None,
         eta: int = 3,
         resampling: Any = "auto",
+        refit: bool | str = "auto",
         ensemble_size: int = 50,
         max_predict_ms_per_row: float | None = None,
         learners: str | Sequence[str] = "all",
@@ -90,6 +92,7 @@ class _AutoTabular(BaseEstimator):
         self.max_budget = max_budget
         self.eta = eta
         self.resampling = resampling
+        self.refit = refit
         self.ensemble_size = ensemble_size
         self.max_predict_ms_per_row = max_predict_ms_per_row
         self.learners = learners
@@ -150,7 +153,11 @@ class _AutoTabular(BaseEstimator):
             seed=seed,
             max_cells_for_folds=None if self.time_limit is None else CELLS_FOR_FOLDS_PER_S * self.time_limit,
         )
-        request = resolve_request({**arguments, "random_state": seed}, dataset.info)
+        has_own_split = X_val is None and isinstance(self.resampling, str | float | int)
+        request = replace(
+            resolve_request({**arguments, "random_state": seed}, dataset.info),
+            refit=has_own_split if self.refit == "auto" else bool(self.refit),
+        )
         self._run = self._open_or_create(dataset, request)
         self._learn_input(self._run.dataset.schema, self._run.dataset.target)
         if self.verbose:
@@ -273,7 +280,8 @@ class _AutoTabular(BaseEstimator):
         """Run the search for what is left of the time, then select and load the ensemble."""
         n_workers = resolve_n_jobs(self.n_jobs)
         limit_ms = self.max_predict_ms_per_row
-        self._run.request = replace(self._run.request, max_predict_ms_per_row=limit_ms)  # it may change from before
+        refit = self._run.request.refit if self.refit == "auto" else bool(self.refit)
+        self._run.request = replace(self._run.request, max_predict_ms_per_row=limit_ms, refit=refit)  # may have changed
         result = self._run.search(
             time_limit_s=None
             if time_limit is None
@@ -287,16 +295,42 @@ class _AutoTabular(BaseEstimator):
             callbacks=(*progress_callbacks(self.verbose), *self.callbacks),
         )
         self._lines: list[Line] = self._run.lines()
+        serving = time.monotonic()
         served = self._run.serve(self._run.library(self._lines), max_seconds=_selection_seconds(time_limit))
         if served is None:
             baseline = self._baseline()
             served = baseline, self._run.predictor(baseline)
         ensemble, predictor = served
+        if not result.interrupted:
+            now = time.monotonic()
+            to_load_s = max(now - serving, 0.2)
+            left_s = None if time_limit is None else max(time_limit - (now - start) - to_load_s, 0.0)
+            predictor = self._refitted(ensemble, predictor, left_s, n_workers)
         self._adopt(read_json(self._run.directory.run), ensemble, predictor)
         self._run.write_ensemble(ensemble)
         if not result.interrupted:
             self._run.directory.done.touch()
         return self
+
+    def _refitted(
+        self, ensemble: Ensemble, predictor: EnsemblePredictor, time_limit_s: float | None, n_workers: int
+    ) -> EnsemblePredictor:
+        """The predictor, its members trained on all rows as far as that was asked for and there is time."""
+        start = time.monotonic()
+        n_refitted = self._run.refit(
+            ensemble,
+            time_limit_s=time_limit_s,
+            n_workers=n_workers,
+            n_threads=N_THREADS,
+            memory_limit_mb=self.memory_limit_mb,
+        )
+        if not n_refitted:
+            return predictor
+        if self.verbose:
+            n_rows, seconds = len(self._run.dataset), time.monotonic() - start
+            of = f"{n_refitted} of {counted(len(ensemble.members), 'model')}"
+            print(f"Trained {of} again on all {n_rows:,} rows in {seconds:.1f} s.", file=sys.stderr)
+        return self._run.predictor(ensemble)
 
     def _baseline(self) -> Ensemble:
         """What to predict with when nothing succeeded: a baseline if time was too short, an error if all failed."""
@@ -346,6 +380,10 @@ class AutoTabularClassifier(ClassifierMixin, _AutoTabular):
             rows (81 up to 4,000, 54 up to 15,000, else 27), or what the search space says.
         eta: one of `eta` configurations is promoted to the next rung.
         resampling: "auto", a holdout fraction, a number of folds, a scikit-learn splitter, or index pairs.
+        refit: whether, at the end, models of the ensemble are trained again on all rows, those held out for validation
+            included, and vote beside those of the search; as far as time goes, of which a few seconds are kept for it.
+            "auto": unless you have said which rows validate. Models of several folds are not: together they have seen
+            all rows.
         ensemble_size: steps of greedy ensemble selection; 1 keeps the single best model.
         max_predict_ms_per_row: milliseconds that predicting a single row may take, the median of repeated calls; the
             ensemble is selected among members that keep to it, and measured. In a table of many rows each takes far

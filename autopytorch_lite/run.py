@@ -28,6 +28,13 @@ from autopytorch_lite.execution.base import Executor
 from autopytorch_lite.execution.baseline import BASELINE_KEY, fit_baseline
 from autopytorch_lite.execution.costs import EvaluationCosts, load_prior
 from autopytorch_lite.execution.head_start import HeadStart
+from autopytorch_lite.execution.refit import (
+    RefitObjective,
+    RefitPlanner,
+    affordable,
+    run_refits,
+    seconds_needed,
+)
 from autopytorch_lite.execution.tabular import TabularObjective, forget_rows, validation_rows
 from autopytorch_lite.execution.work import Sizes
 from autopytorch_lite.execution.worker_pool import WARM
@@ -49,7 +56,7 @@ from autopytorch_lite.types import Config
 
 VERSIONED = ("autopytorch-lite", "torch", "scikit-learn", "numpy", "pandas", "ConfigSpace", "skops")
 
-_LIMITS = ("is_time_aware", "max_predict_ms_per_row")
+_LIMITS = ("is_time_aware", "max_predict_ms_per_row", "refit")
 """What may change from sitting to sitting of a run."""
 
 COST_EXPONENT = 0.3
@@ -57,6 +64,12 @@ COST_EXPONENT = 0.3
 
 MIN_TRIAL_LIMIT_S = 30.0
 """One evaluation may take a quarter of the time limit, or so many seconds if that is more."""
+
+MAX_REFIT_SHARE = 0.1
+"""So much of a time limit may be kept from the search, to train members on all rows with."""
+
+MIN_REFIT_WEIGHT = 0.5
+"""That is done only if it is enough for members of so much weight; otherwise the search makes more of the time."""
 
 HEAD_START_S = 5.0
 """The first evaluation is done in this process, where no limit can be enforced, if it is sure to take less. That is
@@ -90,6 +103,7 @@ class RunRequest:
             evaluations ends is not, so that it can be repeated.
         max_predict_ms_per_row: milliseconds that the ensemble may take for one row; None: as many as it takes. The
             search does not depend on it.
+        refit: whether members of the ensemble are trained on all rows at the end, where there is a holdout.
     """
 
     metric: str
@@ -104,6 +118,7 @@ class RunRequest:
     seed: int
     is_time_aware: bool
     max_predict_ms_per_row: float | None = None
+    refit: bool = False
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RunRequest:
@@ -124,6 +139,7 @@ class TableRun:
     dataset: Dataset
     request: RunRequest
     trajectory: list[dict[str, float]] = field(default_factory=list)
+    refitted: list[TrialKey] = field(default_factory=list)
 
     @classmethod
     def create(
@@ -171,7 +187,8 @@ class TableRun:
         dataset = Dataset.load(data_folder(directory), mmap=True)
         written = read_json(directory.ensemble) if directory.ensemble.exists() else {}
         trajectory = list(written.get("trajectory", ()))
-        return cls(directory, dataset, RunRequest.from_json(description["request"]), trajectory)
+        refitted = [TrialKey(**key) for key in written.get("refitted", ())]
+        return cls(directory, dataset, RunRequest.from_json(description["request"]), trajectory, refitted)
 
     def check_same(self, dataset: Dataset, request: RunRequest) -> None:
         """Raise `HistoryError`, naming what differs, unless this run is on the same data and asks for the same.
@@ -243,12 +260,14 @@ class TableRun:
             executor = self._with_head_start(executor, costs, n_threads, time_limit_s)
         watchers = tuple(callbacks)
         updater = EnsembleUpdater(self, watchers)
+        most_s = MAX_REFIT_SHARE * time_limit_s if self._has_refits and time_limit_s is not None else 0.0
         try:
             return tune(
                 self.searcher(space, costs),
                 executor=executor,
                 run_dir=self.directory.path,
                 time_limit=time_limit_s,
+                leave_s=lambda: updater.refits_need_s(most_s, n_workers),
                 trial_time_limit=None if time_limit_s is None else max(time_limit_s / 4, MIN_TRIAL_LIMIT_S),
                 n_trials=n_trials,
                 stop=stop,
@@ -258,6 +277,52 @@ class TableRun:
         finally:
             executor.close()
             forget_rows()
+
+    @property
+    def _has_refits(self) -> bool:
+        """Whether members are trained on all rows: those of several folds are, together, already."""
+        return self.request.refit and len(self.dataset.folds) == 1
+
+    def refit_planner(self) -> RefitPlanner:
+        """Tells what training members on all rows takes; it has to be told the history."""
+        return RefitPlanner(len(self.dataset) / len(self.dataset.folds[0].train_idx))
+
+    def refit(
+        self,
+        ensemble: Ensemble,
+        *,
+        time_limit_s: float | None,
+        n_workers: int,
+        n_threads: int,
+        memory_limit_mb: float | None,
+    ) -> int:
+        """Train members of an ensemble on all rows, if that was asked for and as far as time goes.
+
+        `predictor` loads these models too; see `load_predictor`. One that fails changes nothing.
+
+        Returns:
+            How many members have such a model now.
+        """
+        if not self._has_refits:
+            return 0
+        planner = self.refit_planner()
+        planner.extend(self.lines())
+        files = refitted_files(self.files)
+        weights = {member.key: member.weight for member in ensemble.members}
+        refits = [refit for refit in planner.plan(weights) if files.existing(refit.key) is None]
+        executor = ProcessExecutor(
+            RefitObjective(self._objective(n_threads), {refit.key: refit.n_epochs for refit in refits}),
+            n_workers=n_workers,
+            n_threads=n_threads,
+            memory_limit_mb=memory_limit_mb,
+            files_root=files.root,
+        )
+        try:
+            run_refits(refits, executor, time_limit_s)
+        finally:
+            executor.close()
+        self.refitted = [key for key in weights if files.existing(key) is not None]
+        return len(self.refitted)
 
     def searcher(self, space: Any, costs: EvaluationCosts | None) -> Searcher:
         """What decides which configuration of the space is evaluated next; `costs` predicts what that takes."""
@@ -353,7 +418,10 @@ class TableRun:
 
     def write_ensemble(self, ensemble: Ensemble) -> None:
         """Replace `ensemble.json` in one step."""
-        write_json_atomic(self.directory.ensemble, {**ensemble.to_json(), "trajectory": self.trajectory})
+        refitted = [key._asdict() for key in self.refitted if key in dict(ensemble.members)]
+        write_json_atomic(
+            self.directory.ensemble, {**ensemble.to_json(), "refitted": refitted, "trajectory": self.trajectory}
+        )
 
     def predictor(self, ensemble: Ensemble) -> EnsemblePredictor:
         """Load the ensemble's models."""
@@ -417,22 +485,34 @@ def load_predictor(
 ) -> EnsemblePredictor:
     """Load an ensemble's models from the files of a run, or of a saved estimator.
 
+    A member's model of all rows votes beside those of the search; instead of them where the time of a row is limited.
+
     Raises:
         HistoryError: the model of a member is missing.
     """
     graph = default_graph()
     members = tuple(
-        FittedMember(key, weight, tuple(load_learner(folder, graph) for folder in _fold_folders(files, key)))
+        FittedMember(key, weight, tuple(load_learner(folder, graph) for folder in _model_folders(files, key, ensemble)))
         for key, weight in ensemble.members
     )
     return EnsemblePredictor(schema, target, members)
 
 
-def _fold_folders(files: TrialFiles, key: TrialKey) -> list[Path]:
-    folders = sorted(files.folder(key).glob("fold*"), key=lambda path: int(path.name.removeprefix("fold")))
-    if not folders:
+def refitted_files(files: TrialFiles) -> TrialFiles:
+    """Models of members that were trained on all rows, beside those of the trials of a run."""
+    return TrialFiles(files.root / "refitted")
+
+
+def _model_folders(files: TrialFiles, key: TrialKey, ensemble: Ensemble) -> list[Path]:
+    searched, of_all_rows = (_fold_folders(where.folder(key)) for where in (files, refitted_files(files)))
+    if not searched:
         raise HistoryError(f"The model of trial {key} is missing at {files.folder(key)}.")
-    return folders
+    is_limited = ensemble.predict_ms is not None
+    return of_all_rows if of_all_rows and is_limited else searched + of_all_rows
+
+
+def _fold_folders(parent: Path) -> list[Path]:
+    return sorted(parent.glob("fold*"), key=lambda path: int(path.name.removeprefix("fold")))
 
 
 class EnsembleUpdater:
@@ -444,17 +524,34 @@ class EnsembleUpdater:
         self._run = run
         self._watchers = tuple(watchers)
         self._library: Library | None = None
+        self._planner = run.refit_planner()
+        self._ensemble: Ensemble | None = None
         self._not_before = 0.0
         self._is_behind = False
+
+    def refits_need_s(self, most_s: float, n_workers: int) -> float:
+        """Seconds for training members of the current ensemble on all rows: those that can be trained within `most_s`.
+
+        None where these are a small part of the ensemble.
+        """
+        if self._ensemble is None or not most_s:
+            return 0.0
+        refits = affordable(self._planner.plan(dict(self._ensemble.members)), most_s, n_workers)
+        is_worth_it = sum(refit.weight for refit in refits) >= MIN_REFIT_WEIGHT
+        return seconds_needed(refits, n_workers) if is_worth_it else 0.0
 
     def __call__(self, event: Event) -> None:
         """Take in an event of the tuner."""
         if event.kind is EventKind.START:
-            self._library = self._run.library(self._run.lines())
+            lines = self._run.lines()
+            self._planner.extend(lines)
+            self._library = self._run.library(lines)
             self._library.on_drop = self._run.files.drop_results
         elif event.kind is EventKind.EVALUATION_END and event.finished is not None and self._library is not None:
             if event.proposal is not None:
                 self._library.add(Proposed(event.proposal))
+                self._planner.tell(Proposed(event.proposal))
+            self._planner.tell(event.finished)
             changed = self._library.add(event.finished)
             self._is_behind = self._is_behind or changed
             if self._is_behind and time.monotonic() >= self._not_before:
@@ -471,6 +568,7 @@ class EnsembleUpdater:
         self._is_behind = False
         if ensemble is None:
             return
+        self._ensemble = ensemble
         point = {"seconds": event.elapsed_s, "loss": ensemble.loss, "n_members": len(ensemble.members)}
         self._run.trajectory.append(point)
         self._run.write_ensemble(ensemble)

@@ -6,7 +6,7 @@ import contextlib
 import math
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,7 @@ def tune(
     store: Store | None = None,
     time_limit: float | None = None,
     trial_time_limit: float | None = None,
+    leave_s: Callable[[], float] = lambda: 0.0,
     n_trials: int | None = None,
     stop: Stop | None = None,
     stop_trials: TrialStopping | None = None,
@@ -110,6 +111,9 @@ def tune(
             Short for ``stop=TimeLimit(...)`` counted from now.
         trial_time_limit: seconds one evaluation may take, where the executor can end it; None: its own limit, if any.
             A searcher that knows what evaluations take (`AsksWithin`) proposes none that would be ended.
+        leave_s: seconds before the time limit that are needed for something else, asked before every proposal. What
+            runs is not ended for it, but a searcher that knows what evaluations take proposes none that would last
+            into them.
         n_trials: evaluations finished in total, cancelled ones aside. Short for ``stop=MaxEvaluations(...)``.
         stop: a rule of `autopytorch_lite.stopping`, a function of the `Standing`, or several of them: the first one
             that says so ends the search.
@@ -137,7 +141,9 @@ def tune(
             claim(directory, space=_space_of(searcher), searcher=_settings_of(searcher))
         if executor is None:
             executor = _default_executor(objective, directory.files, stack)
-        loop = _Loop(searcher, executor, store, TrialFiles(directory.files), callbacks, stop_trials, trial_time_limit)
+        loop = _Loop(
+            searcher, executor, store, TrialFiles(directory.files), callbacks, stop_trials, trial_time_limit, leave_s
+        )
         _begin_with(store, warm_start)
         loop.replay()
         if limit is not None:
@@ -176,6 +182,7 @@ class _Loop:
         callbacks: Sequence[Callback],
         stop_trials: TrialStopping | None,
         trial_limit_s: float | None,
+        leave_s: Callable[[], float],
     ):
         self._searcher = searcher
         self._executor = executor
@@ -185,6 +192,7 @@ class _Loop:
         self._rule: StoppingRule = AnyOf(())
         self._standing = Standing(_max_budget_of(searcher))
         self._trial_limit_s = trial_limit_s
+        self._leave_s = leave_s
         self._trial_limits = None if stop_trials is None else stop_trials.begin()
         self._again: list[Proposal] = []
         self._running: dict[TrialKey, float] = {}
@@ -265,7 +273,9 @@ class _Loop:
 
     def _ask(self) -> Proposal | Wait | Done:
         """What the searcher proposes, if it can within the time that is left and that an evaluation may take."""
-        limits = [limit for limit in (self._remaining_s(), self._trial_limit_s) if limit is not None]
+        remaining_s = self._remaining_s()
+        left_s = None if remaining_s is None else max(remaining_s - self._leave_s(), 0.0)
+        limits = [limit for limit in (left_s, self._trial_limit_s) if limit is not None]
         if limits and isinstance(self._searcher, AsksWithin):
             return self._searcher.ask_within(min(limits))
         return self._searcher.ask()

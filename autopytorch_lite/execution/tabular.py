@@ -57,7 +57,7 @@ class TabularObjective:
         Raises:
             DivergedError: the loss of the out-of-fold predictions is not finite.
         """
-        dataset = _load(self.data_folder, self.fingerprint)
+        dataset = load_dataset(self.data_folder, self.fingerprint)
         outcomes: list[FitOutcome] = []
         predictions = []
         for fold in range(len(dataset.folds)):
@@ -142,12 +142,12 @@ def _made(folder: Path) -> Path:
 
 def forget_rows() -> None:
     """Let go of the rows that an objective keeps in this process for its next evaluation."""
-    _load.cache_clear()
+    load_dataset.cache_clear()
     _fold_rows.cache_clear()
 
 
 @lru_cache(maxsize=1)
-def _load(data_folder: str, fingerprint: str) -> Dataset:
+def load_dataset(data_folder: str, fingerprint: str) -> Dataset:
     """The data set, once per worker process; the fingerprint keeps two data sets in one folder apart."""
     _fold_rows.cache_clear()
     return Dataset.load(Path(data_folder), mmap=True)
@@ -155,7 +155,7 @@ def _load(data_folder: str, fingerprint: str) -> Dataset:
 
 @lru_cache(maxsize=16)
 def _fold_rows(data_folder: str, fingerprint: str, fold: int) -> tuple[Rows, Rows]:
-    dataset = _load(data_folder, fingerprint)
+    dataset = load_dataset(data_folder, fingerprint)
     train_idx, val_idx = dataset.folds[fold].train_idx, dataset.folds[fold].val_idx
     return rows_of(dataset, train_idx), rows_of(dataset, val_idx)
 

@@ -117,6 +117,7 @@ SYSTEMS: dict[str, System] = {
     "ours-random": _ours("ours, random search without portfolio", searcher="random", portfolio=None),
     "ours-bohb": _ours("ours, BOHB", searcher="bohb"),
     "ours-random-portfolio": _ours("ours, random search after the portfolio", searcher="random"),
+    "ours-no-refit": _ours("ours, models of the search only", refit=False),
     "ours-single": _ours("ours, best model instead of an ensemble", ensemble_size=1),
 }
 

@@ -67,6 +67,19 @@ def test_a_limit_on_single_evaluations_is_kept_too() -> None:
     assert max(line.seconds for line in result.lines if isinstance(line, Finished)) <= 20
 
 
+def test_time_is_left_for_something_else() -> None:
+    result = search(make(costs=KnownCosts()), time_limit=300.0, leave_s=lambda: 60.0)
+    assert set(statuses(result)) == {Status.OK}
+    assert 200 < result.seconds <= 240
+
+
+def test_what_runs_is_not_ended_for_time_that_is_needed_later() -> None:
+    begun = []
+    blind = search(make(), time_limit=300.0, leave_s=lambda: begun.append(1) or 300.0)
+    assert blind.seconds == 300, "who knows nothing of time cannot leave any"
+    assert begun
+
+
 def test_the_contract_holds_with_costs_too() -> None:
     def new_searcher() -> FreezeThaw:
         return make(portfolio=[entry(9), entry(1)], costs=KnownCosts(), n_candidates=20, n_local=10)

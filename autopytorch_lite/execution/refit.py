@@ -1,0 +1,192 @@
+"""After the search: members of the ensemble are trained once more, on all rows, those held out for validation included.
+
+A configuration is trained as it was in the search, for as many epochs; where early stopping chose the epoch, for that
+many, as there are no unseen rows left to choose by. The files of these models lie apart from those of the trials, which
+keep their meaning: a trial's predictions are of rows it has not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+
+from autopytorch_lite.execution.base import Checkpoint, Executor, Result
+from autopytorch_lite.execution.tabular import TabularObjective, fold_folder, load_dataset, rows_of
+from autopytorch_lite.history.trial import Finished, Line, Proposal, Proposed, TrialKey
+from autopytorch_lite.pipeline.build import build_learner
+from autopytorch_lite.pipeline.graph import choice_name
+from autopytorch_lite.pipeline.learner import FitSettings, Rows
+from autopytorch_lite.types import Config
+
+ORIGIN = "refit"
+SAFETY = 1.15
+"""More than a training is expected to take."""
+LATENCY_S = 0.5
+"""Seconds until workers have the rows."""
+_STOPPING = "early_stopping"
+
+
+@dataclass(frozen=True)
+class RefitObjective:
+    """Trains a configuration on all rows of a data set.
+
+    Attributes:
+        searched: how trials of the search were trained.
+        n_epochs: of trials that are not trained for their whole budget.
+    """
+
+    searched: TabularObjective
+    n_epochs: Mapping[TrialKey, int]
+
+    def __call__(self, config: Config, budget: int, checkpoint: Checkpoint) -> Result:
+        """Train and keep the model in the checkpoint's folder.
+
+        The loss is of rows that were learned from; it says that the training went well, and no more.
+        """
+        asked = self.searched
+        n_epochs = self.n_epochs.get(TrialKey(checkpoint.config_id, budget), budget)
+        dataset = load_dataset(asked.data_folder, asked.fingerprint)
+        learner = build_learner(asked.graph, config, dataset.info)
+        seed = int(np.random.default_rng([asked.seed, 1, checkpoint.config_id, 0]).integers(2**31))
+        settings = FitSettings(asked.max_budget, seed, asked.metric, asked.device, asked.precision, asked.n_threads)
+        rows = _all_rows(asked.data_folder, asked.fingerprint)
+        seen = rows_of(dataset, dataset.folds[0].val_idx)
+        outcome = learner.fit(rows, seen, budget=n_epochs, settings=settings)
+        folder = fold_folder(checkpoint.folder, 0)
+        folder.mkdir()
+        learner.save(folder)
+        return Result(loss=outcome.curve[-1])
+
+
+@lru_cache(maxsize=1)
+def _all_rows(data_folder: str, fingerprint: str) -> Rows:
+    dataset = load_dataset(data_folder, fingerprint)
+    return rows_of(dataset, np.arange(len(dataset)))
+
+
+@dataclass(frozen=True)
+class Refit:
+    """A member to train on all rows.
+
+    Attributes:
+        key: of its trial.
+        config: the trial's configuration without early stopping.
+        n_epochs: of the training: the trial's budget, or where early stopping ended it.
+        seconds: what it will take, by what the trial took.
+        weight: share of the vote.
+    """
+
+    key: TrialKey
+    config: Config
+    n_epochs: int
+    seconds: float
+    weight: float
+
+    @property
+    def proposal(self) -> Proposal:
+        """What an executor is given; its files get the name of the trial."""
+        return Proposal(self.key.config_id, self.config, self.key.budget, origin=ORIGIN)
+
+
+@dataclass
+class RefitPlanner:
+    """Knows from the history what the members of an ensemble take to be trained on all rows; a fold over it.
+
+    Attributes:
+        growth: all rows, for each that a trial was trained on.
+    """
+
+    growth: float
+    _configs: dict[int, Config] = field(default_factory=dict)
+    _finished: dict[int, dict[int, Finished]] = field(default_factory=dict)
+
+    def tell(self, line: Line) -> None:
+        """Take in one line of the history."""
+        if isinstance(line, Proposed):
+            self._configs[line.key.config_id] = line.proposal.config
+        elif line.ok:
+            self._finished.setdefault(line.key.config_id, {})[line.key.budget] = line
+
+    def extend(self, lines: Iterable[Line]) -> None:
+        """Take in many."""
+        for line in lines:
+            self.tell(line)
+
+    def plan(self, weights: Mapping[TrialKey, float]) -> list[Refit]:
+        """What training members takes, in the order in which they are worth it: most weight for each second first.
+
+        Args:
+            weights: of the members.
+        """
+        refits = [self._refit(key, weight) for key, weight in weights.items() if self._knows(key)]
+        return sorted(refits, key=lambda refit: (-refit.weight / max(refit.seconds, 0.05), refit.key))
+
+    def _knows(self, key: TrialKey) -> bool:
+        return key.config_id in self._configs and key.budget in self._finished.get(key.config_id, {})
+
+    def _refit(self, key: TrialKey, weight: float) -> Refit:
+        finished = self._finished[key.config_id]
+        seconds = self.growth * sum(line.seconds for budget, line in finished.items() if budget <= key.budget)
+        config, info = self._configs[key.config_id], finished[key.budget].info
+        lasting = without_early_stopping(config)
+        n_epochs = key.budget if lasting == config else int(info.get("best_epoch", key.budget))
+        return Refit(key, lasting, n_epochs, seconds, weight)
+
+
+def without_early_stopping(config: Config) -> Config:
+    """The configuration, trained to its last epoch."""
+    if choice_name(_STOPPING) not in config:
+        return dict(config)
+    others = {name: value for name, value in config.items() if not name.startswith(f"{_STOPPING}:")}
+    return {**others, choice_name(_STOPPING): "none"}
+
+
+def affordable(refits: Sequence[Refit], seconds: float, n_workers: int) -> list[Refit]:
+    """Those of them, in their order, that workers can end in time; all of them if that is unlimited."""
+    free_s = [0.0] * n_workers
+    chosen = []
+    for refit in refits:
+        first = min(range(n_workers), key=lambda number: free_s[number])
+        if free_s[first] + refit.seconds <= seconds:
+            free_s[first] += refit.seconds
+            chosen.append(refit)
+    return chosen
+
+
+def seconds_needed(refits: Iterable[Refit], n_workers: int) -> float:
+    """What training all of them takes on so many workers, one after the other on whichever is free; 0 for none."""
+    free_s = [0.0] * n_workers
+    for refit in refits:
+        free_s[free_s.index(min(free_s))] += refit.seconds
+    return SAFETY * max(free_s) + LATENCY_S if any(free_s) else 0.0
+
+
+def run_refits(refits: Sequence[Refit], executor: Executor, time_limit_s: float | None) -> list[Finished]:
+    """Train members, as many as end in time; what does not is cancelled.
+
+    Returns:
+        How those that were begun ended.
+    """
+    started_s = executor.now()
+
+    def left_s() -> float | None:
+        return None if time_limit_s is None else max(time_limit_s - (executor.now() - started_s), 0.0)
+
+    waiting, n_running = list(refits), 0
+    ended: list[Finished] = []
+    try:
+        while (waiting or n_running) and left_s() != 0.0:
+            while waiting and executor.n_free():
+                refit, left = waiting.pop(0), left_s()
+                if left is None or refit.seconds <= left:
+                    executor.submit(refit.proposal, left)
+                    n_running += 1
+            just_ended = executor.wait(left_s())
+            n_running -= len(just_ended)
+            ended += just_ended
+    finally:
+        ended += executor.cancel_all()
+    return ended

@@ -1,0 +1,104 @@
+"""Members of an ensemble are trained on all rows at the end, where a holdout kept some from them."""
+
+import json
+
+import numpy as np
+import pytest
+
+from autopytorch_lite import AutoTabularClassifier, load
+from autopytorch_lite.execution.tabular import rows_of
+from autopytorch_lite.history.lines import comparable
+from autopytorch_lite.history.store import HistoryStore
+from autopytorch_lite.history.summary import proposals
+from autopytorch_lite.pipeline.build import build_learner, default_graph
+from autopytorch_lite.pipeline.learner import FitSettings
+from tests.estimator.tables import QUICK
+
+TRIALS = {
+    **QUICK,
+    "learners": ["hist_gradient_boosting", "linear"],
+    "n_trials": 5,
+    "min_budget": 1,
+    "resampling": 0.4,
+    "random_state": 1,
+}
+
+
+def fit(mixed, run_dir, **changes):
+    return AutoTabularClassifier(**{**TRIALS, "run_dir": run_dir, **changes}).fit(*mixed)
+
+
+@pytest.fixture(scope="module")
+def refitted(mixed, tmp_path_factory):
+    return fit(mixed, tmp_path_factory.mktemp("runs") / "refitted")
+
+
+@pytest.fixture(scope="module")
+def searched(mixed, tmp_path_factory):
+    return fit(mixed, tmp_path_factory.mktemp("runs") / "searched", refit=False)
+
+
+def n_refitted(model):
+    return len(json.loads(model._run.directory.ensemble.read_text())["refitted"])
+
+
+def test_the_search_is_the_same_and_the_models_are_not(refitted, searched, mixed):
+    lines = [HistoryStore(model._run.directory.path).read() for model in (refitted, searched)]
+    assert [comparable(line) for line in lines[0]] == [comparable(line) for line in lines[1]]
+    assert refitted.ensemble_.equals(searched.ensemble_)
+    assert (n_refitted(refitted), n_refitted(searched)) == (len(refitted.ensemble_), 0)
+    assert not np.allclose(refitted.predict_proba(mixed[0]), searched.predict_proba(mixed[0]))
+
+
+def test_a_model_is_its_configuration_trained_on_all_rows(refitted, mixed):
+    run, member = refitted._run, refitted.predictor_.members[0]
+    config = proposals(run.lines())[member.key].config
+    rows = rows_of(run.dataset, np.arange(len(run.dataset)))
+    learner = build_learner(default_graph(), config, run.dataset.info)
+    seed = int(np.random.default_rng([run.request.seed, 1, member.key.config_id, 0]).integers(2**31))
+    learner.fit(rows, rows, budget=member.key.budget, settings=FitSettings(run.request.max_budget, seed, run.metric))
+    assert len(member.learners) == 2
+    np.testing.assert_allclose(member.learners[1].predict(rows.table), learner.predict(rows.table), atol=1e-12)
+
+
+def test_loading_and_saving_keep_the_models(refitted, mixed, tmp_path):
+    expected = refitted.predict_proba(mixed[0])
+    refitted.save(tmp_path / "model")
+    for folder in (refitted._run.directory.path, tmp_path / "model"):
+        np.testing.assert_allclose(load(folder).predict_proba(mixed[0]), expected, atol=1e-12)
+
+
+def test_under_a_limit_on_the_time_of_a_row_they_replace_the_models_of_the_search(refitted, mixed):
+    run_dir = refitted._run.directory.path
+    limited = AutoTabularClassifier.resume(run_dir, n_trials=5, max_predict_ms_per_row=1000.0, verbose=0)
+    assert [len(member.learners) for member in limited.predictor_.members] == [1] * len(limited.ensemble_)
+    for member in limited.predictor_.members:
+        (both,) = refitted.predictor_.with_weights({member.key: 1.0}).members
+        found, searched, of_all_rows = (
+            learner.predict(refitted._run.dataset.table) for learner in (*member.learners, *both.learners)
+        )
+        np.testing.assert_allclose(found, of_all_rows, atol=1e-12)
+        assert not np.allclose(found, searched)
+
+
+def test_a_run_that_goes_on_trains_only_new_members_and_keeps_what_was_decided(refitted, mixed):
+    files = sorted((refitted._run.directory.files / "refitted").glob("*_*"))
+    times = [file.stat().st_mtime_ns for file in files]
+    again = AutoTabularClassifier.resume(refitted._run.directory.path, verbose=0)
+    assert [file.stat().st_mtime_ns for file in files] == times
+    np.testing.assert_allclose(again.predict_proba(mixed[0]), refitted.predict_proba(mixed[0]), atol=1e-12)
+
+
+def test_rows_that_somebody_chose_for_validation_are_not_learned_from(mixed, tmp_path):
+    X, y = mixed
+    model = AutoTabularClassifier(**{**TRIALS, "resampling": "auto", "run_dir": tmp_path / "run"})
+    assert n_refitted(model.fit(X[:60], y[:60], X_val=X[60:], y_val=y[60:])) == 0
+
+
+def test_models_of_folds_have_seen_all_rows_together(mixed, tmp_path):
+    assert n_refitted(fit(mixed, tmp_path / "run", resampling=2)) == 0
+
+
+def test_within_a_time_limit_members_are_trained_again_too(mixed, tmp_path):
+    model = fit(mixed, tmp_path / "run", n_trials=None, time_limit=8)
+    assert n_refitted(model) >= 1

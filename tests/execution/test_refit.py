@@ -1,0 +1,99 @@
+"""What training members of an ensemble on all rows takes, which of them fit into a time, and that it is done."""
+
+import pytest
+
+from autopytorch_lite.execution.base import Result
+from autopytorch_lite.execution.refit import (
+    LATENCY_S,
+    SAFETY,
+    Refit,
+    RefitPlanner,
+    affordable,
+    run_refits,
+    seconds_needed,
+    without_early_stopping,
+)
+from autopytorch_lite.execution.workers import SerialExecutor
+from autopytorch_lite.history.trial import Finished, Proposal, Proposed, Status, TrialKey
+
+STOPS_EARLY = {"early_stopping:__choice__": "patience", "early_stopping:patience:patience": 5, "x": 1.0}
+LASTS = {"x": 2.0}
+
+
+def history():
+    """Configuration 0 stops early and has two rungs, 1 has one, 2 failed."""
+    for config_id, config, budget, seconds, info in (
+        (0, STOPS_EARLY, 3, 2.0, {"best_epoch": 3}),
+        (0, STOPS_EARLY, 9, 4.0, {"best_epoch": 7}),
+        (1, LASTS, 9, 1.0, {"best_epoch": 4}),
+    ):
+        yield Proposed(Proposal(config_id, config, budget, origin="random"))
+        yield Finished(TrialKey(config_id, budget), Status.OK, loss=0.5, seconds=seconds, info=info)
+    yield Proposed(Proposal(2, LASTS, 3, origin="random"))
+    yield Finished(TrialKey(2, 3), Status.CRASHED, error="no", seconds=1.0)
+
+
+def planned(weights):
+    planner = RefitPlanner(growth=1.25)
+    planner.extend(history())
+    return planner.plan(weights)
+
+
+def test_a_plan_has_seconds_of_all_rungs_on_all_rows_and_most_weight_per_second_first():
+    slow, fast = TrialKey(0, 9), TrialKey(1, 9)
+    refits = planned({slow: 0.6, fast: 0.4})
+    assert [(refit.key, refit.seconds) for refit in refits] == [(fast, 1.25), (slow, 7.5)]
+    assert planned({TrialKey(0, 3): 1.0})[0].seconds == 2.5
+
+
+def test_early_stopping_is_replaced_by_the_epochs_it_chose():
+    (refit,) = planned({TrialKey(0, 9): 1.0})
+    assert refit.n_epochs == 7
+    assert refit.config == {"early_stopping:__choice__": "none", "x": 1.0}
+    assert refit.proposal.key == TrialKey(0, 9)
+
+
+def test_without_early_stopping_the_last_epoch_counts_whichever_was_best():
+    assert planned({TrialKey(1, 9): 1.0})[0].n_epochs == 9
+    assert without_early_stopping(LASTS) == LASTS
+
+
+def test_what_the_history_does_not_know_or_has_failed_is_left_out():
+    assert planned({TrialKey(-1, 1): 0.5, TrialKey(2, 3): 0.5}) == []
+
+
+def refits_of(*seconds):
+    return [Refit(TrialKey(i, 1), {}, 1, s, 1.0) for i, s in enumerate(seconds)]
+
+
+def test_affordable_skips_what_is_too_long_and_goes_on():
+    chosen = affordable(refits_of(3.0, 9.0, 4.0, 2.0), seconds=5.0, n_workers=2)
+    assert [refit.seconds for refit in chosen] == [3.0, 4.0, 2.0]
+    assert affordable(refits_of(6.0), seconds=5.0, n_workers=2) == []
+
+
+def test_seconds_needed_are_those_of_the_busiest_worker():
+    assert seconds_needed(refits_of(3.0, 1.0, 1.5), 2) == pytest.approx(SAFETY * 3.0 + LATENCY_S)
+    assert seconds_needed([], 2) == 0.0
+
+
+def trained(refits, tmp_path, time_limit_s):
+    def objective(config, budget, checkpoint):
+        (checkpoint.folder / "model").write_text("")
+        return Result(loss=0.0)
+
+    lines = run_refits(refits, SerialExecutor(objective, files_root=tmp_path), time_limit_s)
+    return [line.key for line in lines], sorted(path.name for path in tmp_path.glob("*_*"))
+
+
+def test_all_are_trained_without_a_limit(tmp_path):
+    keys, folders = trained(refits_of(5.0, 7.0), tmp_path, None)
+    assert keys == [TrialKey(0, 1), TrialKey(1, 1)]
+    assert folders == ["0_1", "1_1"]
+
+
+def test_what_takes_longer_than_is_left_is_not_begun(tmp_path):
+    keys, folders = trained(refits_of(50.0, 1.0), tmp_path, 10.0)
+    assert keys == [TrialKey(1, 1)]
+    assert folders == ["1_1"]
+    assert trained(refits_of(0.1), tmp_path / "none", 0.0) == ([], [])
