@@ -86,6 +86,9 @@ def _column_kinds(context: click.Context, parameter: click.Parameter, values: tu
 @click.option("--eta", type=click.IntRange(min=2), help="One of ETA configurations is promoted.")
 @click.option("--resampling", callback=_resampling, help="'auto', a number of folds, or a validation fraction.")
 @click.option(
+    "--refit/--no-refit", default=None, help="Train models of the ensemble again on all rows at the end, or never."
+)
+@click.option(
     "--ensemble-size", type=click.IntRange(min=1), help="Steps of greedy ensemble selection; 1: the best model alone."
 )
 @PREDICT_MS

@@ -23,6 +23,9 @@ def ensemble_text(run: RunRecord) -> str:
         f"{measured(run.ensemble['loss'])}, best single model {measured(best.get('loss'))}"
         + ("" if predict_ms is None else f", {predict_ms:.3g} ms for one row")
     ]
+    n_refitted = len(run.ensemble.get("refitted", ()))
+    if n_refitted:
+        lines.append(f"  {n_refitted} of them {'is' if n_refitted == 1 else 'are'} trained on all rows as well")
     proposed = proposals(run.lines)
     for key, weight in weights.items():
         learner = learner_of(proposed[key].config) if key in proposed else ""

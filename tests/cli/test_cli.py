@@ -15,8 +15,10 @@ import pytest
 from click.testing import CliRunner, Result
 from sklearn.datasets import load_iris
 
+from autopytorch_lite import AutoTabularClassifier
 from autopytorch_lite.cli import cli
 from autopytorch_lite.cli.search import _restored_split
+from autopytorch_lite.errors import DataError
 
 TINY_SPACE = {
     "format": 1,
@@ -272,6 +274,21 @@ def test_a_folder_without_a_run_is_named(invoke: Invoke, tmp_path: Path):
     for command in (["leaderboard"], ["report"], ["resume"], ["space"]):
         failed = invoke(*command, tmp_path)
         assert failed.exit_code == 1 and str(tmp_path) in failed.stderr, command
+
+
+@pytest.mark.parametrize(("flags", "refit"), [([], "auto"), (["--refit"], True), (["--no-refit"], False)])
+def test_whether_models_are_trained_again_is_the_estimators_choice_unless_said(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str], refit: object
+):
+    asked = []
+
+    def fit(self: AutoTabularClassifier, X: object, y: object) -> None:
+        asked.append(self.refit)
+        raise DataError("enough")
+
+    monkeypatch.setattr(AutoTabularClassifier, "fit", fit)
+    assert invoke("fit", "sklearn:breast_cancer", "--out", tmp_path / "run", *flags).exit_code == 1
+    assert asked == [refit]
 
 
 def test_every_command_has_help_with_an_example(invoke: Invoke):

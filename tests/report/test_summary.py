@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,3 +23,10 @@ def test_a_finished_run_is_summed_up(finished_runs: dict[Task, Path]):
     assert holdout_text(run) == "Held-out score on 150 rows: accuracy 0.9510, log loss 0.1700, balanced accuracy 0.9490"
     n_failed = sum(getattr(line, "error", "") != "" for line in run.lines)
     assert failures_text(run).startswith(f"{n_failed} of ") == (n_failed > 0)
+
+
+def test_models_of_all_rows_are_counted(finished_runs: dict[Task, Path]):
+    run = read_run(finished_runs[Task.MULTICLASS])
+    assert run.ensemble is not None and "all rows" not in ensemble_text(run)
+    one = replace(run, ensemble={**run.ensemble, "refitted": [{"config_id": 0, "budget": 1}]})
+    assert "\n  1 of them is trained on all rows as well\n" in ensemble_text(one)
