@@ -156,7 +156,7 @@ class _AutoTabular(BaseEstimator):
         has_own_split = X_val is None and isinstance(self.resampling, str | float | int)
         request = replace(
             resolve_request({**arguments, "random_state": seed}, dataset.info),
-            refit=has_own_split if self.refit == "auto" else bool(self.refit),
+            refit=self._wants_refit(has_own_split),
         )
         self._run = self._open_or_create(dataset, request)
         self._learn_input(self._run.dataset.schema, self._run.dataset.target)
@@ -280,7 +280,7 @@ class _AutoTabular(BaseEstimator):
         """Run the search for what is left of the time, then select and load the ensemble."""
         n_workers = resolve_n_jobs(self.n_jobs)
         limit_ms = self.max_predict_ms_per_row
-        refit = self._run.request.refit if self.refit == "auto" else bool(self.refit)
+        refit = self._wants_refit(self._run.request.refit)
         self._run.request = replace(self._run.request, max_predict_ms_per_row=limit_ms, refit=refit)  # may have changed
         result = self._run.search(
             time_limit_s=None
@@ -311,6 +311,10 @@ class _AutoTabular(BaseEstimator):
         if not result.interrupted:
             self._run.directory.done.touch()
         return self
+
+    def _wants_refit(self, otherwise: bool) -> bool:
+        """What was said about `refit`; `otherwise` under "auto"."""
+        return otherwise if isinstance(self.refit, str) else self.refit
 
     def _refitted(
         self, ensemble: Ensemble, predictor: EnsemblePredictor, time_limit_s: float | None, n_workers: int

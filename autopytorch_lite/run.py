@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import time
 import warnings
 from collections.abc import Iterable, Mapping
@@ -321,6 +322,9 @@ class TableRun:
             run_refits(refits, executor, time_limit_s)
         finally:
             executor.close()
+        kept = {files.folder(key) for key in weights}
+        for folder in set(files.root.glob("*_*")) - kept:  # of an earlier sitting's ensemble
+            shutil.rmtree(folder, ignore_errors=True)
         self.refitted = [key for key in weights if files.existing(key) is not None]
         return len(self.refitted)
 

@@ -36,6 +36,8 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
     """
     for name in ("time_limit", "n_trials", "memory_limit_mb", "max_predict_ms_per_row"):
         _check_number(name, arguments[name], Real, _is_positive, "a positive number or None", optional=True)
+    if not isinstance(arguments["refit"], bool) and arguments["refit"] != "auto":
+        raise DataError(f"refit must be 'auto', True or False, got {arguments['refit']!r}.")
     has_rules = bool(as_rules(arguments["stop"]))
     as_trial_stopping(arguments["stop_trials"])
     if arguments["time_limit"] is None and arguments["n_trials"] is None and not has_rules:

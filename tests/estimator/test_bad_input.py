@@ -36,6 +36,7 @@ CASES = {
     "unknown learner": ({"learners": "shaped_mpl"}, FRAME, LABELS, "shaped_mpl.*shaped_mlp"),
     "no limit": ({"time_limit": None, "n_trials": None}, FRAME, LABELS, "time_limit"),
     "negative time": ({"time_limit": -1}, FRAME, LABELS, "time_limit"),
+    "refit neither yes nor no": ({"refit": "yes"}, FRAME, LABELS, "refit must be 'auto', True or False, got 'yes'"),
     "no time to predict": ({"max_predict_ms_per_row": 0}, FRAME, LABELS, "max_predict_ms_per_row"),
     "budgets upside down": ({"min_budget": 9}, FRAME, LABELS, "min_budget"),
     "unknown device": ({"device": "gpu"}, FRAME, LABELS, "'gpu'"),

@@ -84,8 +84,11 @@ def test_under_a_limit_on_the_time_of_a_row_they_replace_the_models_of_the_searc
 def test_a_run_that_goes_on_trains_only_new_members_and_keeps_what_was_decided(refitted, mixed):
     files = sorted((refitted._run.directory.files / "refitted").glob("*_*"))
     times = [file.stat().st_mtime_ns for file in files]
+    left = files[0].with_name("999_1")
+    left.mkdir()
     again = AutoTabularClassifier.resume(refitted._run.directory.path, verbose=0)
     assert [file.stat().st_mtime_ns for file in files] == times
+    assert not left.exists(), "its trial is no member any more"
     np.testing.assert_allclose(again.predict_proba(mixed[0]), refitted.predict_proba(mixed[0]), atol=1e-12)
 
 
