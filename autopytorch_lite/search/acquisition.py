@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
-from scipy.special import log_ndtr, ndtr
+from scipy.special import erfcx
 
 from autopytorch_lite.types import FloatArray, IntArray
 
-_FAR = -6.0
-"""Below so many standard deviations the closed form loses all digits and its asymptotic series takes over."""
+_LOG_ROOT_2PI = np.log(2 * np.pi) / 2
+_FAR = 6.0
+"""No candidate is expected to become better than so many standard deviations above its mean."""
 _NEWS = np.arange(-3.0, 7.01, 0.4)
 """What a rung may show, in standard deviations; far into the good side, where rare improvements come from."""
 _LOG_WEIGHTS = -(_NEWS**2) / 2 - np.log(np.exp(-(_NEWS**2) / 2).sum())
@@ -26,17 +29,21 @@ def log_expected_improvement(means: FloatArray, deviations: FloatArray, best: fl
         deviations: standard deviations, positive, shape (m,).
         best: what is to be improved upon.
 
-    Source: Jones, Schonlau, Welch (1998), equation 15; the far tail as in Ament et al. (2023), "Unexpected Improvements
-    to Expected Improvement", NeurIPS.
+    Source: Jones, Schonlau, Welch (1998), equation 15; on the log scale, with the scaled complementary error function,
+    as in Ament et al. (2023), "Unexpected Improvements to Expected Improvement", NeurIPS.
     """
-    z = (means - best) / deviations
-    log_density = -(z**2) / 2 - np.log(2 * np.pi) / 2
-    near = np.maximum(z, _FAR)
-    close = np.log(np.maximum(near * ndtr(near) + np.exp(-(near**2) / 2) / np.sqrt(2 * np.pi), 1e-300))
-    far = np.minimum(z, _FAR)
-    ratio = -far * np.exp(log_ndtr(far) - (-(far**2) / 2 - np.log(2 * np.pi) / 2))  # |z| * Phi / phi, below 1
-    tail = log_density + np.log(np.maximum(1 - ratio, far**-2.0 / 4))
-    return np.asarray(np.where(z > _FAR, close, tail) + np.log(deviations))
+    return _log_standard_improvement((means - best) / deviations) + np.log(deviations)
+
+
+def _log_standard_improvement(z: FloatArray) -> FloatArray:
+    """Log of E[max(f + z, 0)] for f standard normal."""
+    distances = np.abs(z)
+    # phi(z) - |z| Phi(-|z|), in units of phi(z); the bound, which the value approaches, holds where digits run out
+    shares = 1 - distances * (np.sqrt(np.pi / 2) * erfcx(distances * np.sqrt(0.5)))
+    shares = np.maximum(shares, 1 / (distances**2 + 3))
+    log_density = -(z**2) / 2 - _LOG_ROOT_2PI
+    above = np.log(np.maximum(z, 0) + np.exp(log_density) * shares + 1e-300)
+    return np.asarray(np.where(z > 0, above, log_density + np.log(shares)))
 
 
 def log_improvement_rate(
@@ -60,16 +67,51 @@ def log_improvement_rate(
     that open in steps; compare Xie et al. (2024), "Cost-aware Bayesian Optimization via the Pandora's Box Gittins
     Index".
     """
-    rates = log_expected_improvement(means, deviations, best) - np.log(costs[:, -1])
-    for rung in range(news.shape[1]):
-        told = np.minimum(news[:, rung], 0.9999 * deviations)
-        then = np.sqrt(deviations**2 - told**2)[:, None]
-        gains = log_expected_improvement(means[:, None] + told[:, None] * _NEWS, then, best) + _LOG_WEIGHTS
-        tops = gains.max(axis=1, keepdims=True)
-        gains_above = np.log(np.cumsum(np.exp(gains - tops)[:, ::-1], axis=1)[:, ::-1] + 1e-300) + tops
-        paid = costs[:, rung, None] + (costs[:, -1:] - costs[:, rung, None]) * _CHANCES
-        rates = np.maximum(rates, (gains_above - np.log(paid)).max(axis=1))
-    return np.asarray(rates)
+    return _Plans.of(means, deviations, news, costs).rates(best)
+
+
+@dataclass(frozen=True)
+class _Plans:
+    """What `log_improvement_rate` needs of m candidates, whatever is to be improved upon.
+
+    Attributes:
+        means, deviations: of the final values, shape (m,).
+        log_costs: of training to the end, shape (m,).
+        shown: means that a rung may lead to, shape (m, n_rungs - 1, n_news).
+        then: standard deviations after a rung, shape (m, n_rungs - 1, 1).
+        log_weights: log of deviations then, times the probabilities of the news, shape (m, n_rungs - 1, n_news).
+        log_paid: log expected costs where at least so good news is asked for, shape (m, n_rungs - 1, n_news).
+    """
+
+    means: FloatArray
+    deviations: FloatArray
+    log_costs: FloatArray
+    shown: FloatArray
+    then: FloatArray
+    log_weights: FloatArray
+    log_paid: FloatArray
+
+    @classmethod
+    def of(cls, means: FloatArray, deviations: FloatArray, news: FloatArray, costs: FloatArray) -> _Plans:
+        told = np.minimum(news, 0.9999 * deviations[:, None])
+        then = np.sqrt(deviations[:, None] ** 2 - told**2)[:, :, None]
+        shown = means[:, None, None] + told[:, :, None] * _NEWS
+        to_rung, to_end = costs[:, :-1, None], costs[:, -1, None, None]
+        log_paid = np.log(to_rung + (to_end - to_rung) * _CHANCES)
+        return cls(means, deviations, np.log(costs[:, -1]), shown, then, np.log(then) + _LOG_WEIGHTS, log_paid)
+
+    def __getitem__(self, index: IntArray) -> _Plans:
+        return _Plans(*(getattr(self, field)[index] for field in self.__dataclass_fields__))
+
+    def rates(self, best: float) -> FloatArray:
+        """Log of the improvement upon `best` per cost under the best plan, shape (m,)."""
+        rates = log_expected_improvement(self.means, self.deviations, best) - self.log_costs
+        if not self.shown.size:
+            return rates
+        gains = _log_standard_improvement((self.shown - best) / self.then) + self.log_weights
+        tops = gains.max(axis=2, keepdims=True)
+        above = np.cumsum(np.exp(gains - tops)[:, :, ::-1], axis=2)[:, :, ::-1]
+        return np.asarray(np.maximum(rates, (np.log(above + 1e-300) + tops - self.log_paid).max(axis=(1, 2))))
 
 
 def reservation_order(
@@ -93,20 +135,22 @@ def reservation_order(
 
     Source: Weitzman (1979); Xie et al. (2024), whose price decays as here, but is held until nothing is worth it.
     """
-    rates = log_improvement_rate(means, deviations, news, costs, best)
+    plans = _Plans.of(means, deviations, news, costs)
+    rates = plans.rates(best)
     price = rates.max() - np.log(foresight)
     rounds_survived = np.zeros(len(means), dtype=np.int64)
     left = np.flatnonzero(rates >= price)
-    low, high = best, max(best, float((means - _FAR * deviations).max()))
+    plans = plans[left]
+    low, high = best, max(best, float((means + _FAR * deviations).max()))
     for _ in range(_N_HALVINGS):
         rounds_survived[left] += 1
         if len(left) == 1:
             break
         middle = (low + high) / 2
-        found = log_improvement_rate(means[left], deviations[left], news[left], costs[left], middle)
+        found = plans.rates(middle)
         worth_it = found >= price
         if worth_it.any():
-            left, low = left[worth_it], middle
+            left, plans, low = left[worth_it], plans[worth_it], middle
             rates[left] = found[worth_it]
         else:
             high = middle

@@ -94,6 +94,7 @@ class Candidates:
         self._vectors = np.zeros((0, sampler.codec.n_dims))
         self._configs: list[Config] = []  # by column
         self._column_of: dict[frozenset[tuple[str, object]], int] = {}
+        self._columns: dict[int, int] = {}  # by config_id
         self._taken: list[bool] = []
         self._observed: dict[tuple[int, int], float] = {}  # (column, rung) -> score
         self._n_begun = [0] * len(budgets)  # trials proposed, by rung
@@ -111,7 +112,7 @@ class Candidates:
             self._take(line.proposal.config)
             self._n_begun[self._rung_of(line.proposal.budget)] += 1
         elif line.status is not Status.CANCELLED:
-            self._observe(self._column(ledger.configs[line.key.config_id]), line)
+            self._observe(self._column_of_trial(line.key.config_id, ledger), line)
 
     def choose(
         self, rng: np.random.Generator, ledger: Ledger, alive: Mapping[int, int], limit_s: float, *, can_grow: bool
@@ -131,7 +132,7 @@ class Candidates:
         alive = {i: rung for i, rung in alive.items() if self._fits(ledger.configs[i], rung + 1, limit_s)}
         forecast = self._model.forecast(pending)
         best = self._score_to_beat(forecast)
-        continued = {self._column(ledger.configs[config_id]): config_id for config_id in alive}
+        continued = {self._column_of_trial(config_id, ledger): config_id for config_id in alive}
         rungs = np.full(len(self._vectors), -1)
         for column, config_id in continued.items():
             rungs[column] = alive[config_id]
@@ -173,12 +174,10 @@ class Candidates:
 
     def _may_begin(self, limit_s: float) -> Array:
         """Which columns were never proposed and fit into the time, bool, shape (n_columns,)."""
-        return np.array(
-            [
-                not taken and self._fits(config, 0, limit_s)
-                for taken, config in zip(self._taken, self._configs, strict=True)
-            ]
-        )
+        is_free = ~np.array(self._taken)
+        if self._costs is not None and not math.isinf(limit_s):
+            is_free[is_free] = [self._fits(self._configs[i], 0, limit_s) for i in np.flatnonzero(is_free)]
+        return is_free
 
     @staticmethod
     def _shortlist(worth: FloatArray, rungs: Array) -> IntArray:
@@ -328,6 +327,11 @@ class Candidates:
 
     def _column(self, config: Config) -> int:
         return self._column_of[frozenset(config.items())]
+
+    def _column_of_trial(self, config_id: int, ledger: Ledger) -> int:
+        if config_id not in self._columns:
+            self._columns[config_id] = self._column(ledger.configs[config_id])
+        return self._columns[config_id]
 
     def _config(self, column: int) -> Config:
         return self._sampler.codec.decode(self._vectors[column])

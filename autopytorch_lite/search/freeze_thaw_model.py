@@ -11,8 +11,9 @@ from autopytorch_lite.search.gaussian_process import Geometry, Items, KernelBeli
 from autopytorch_lite.search.task_prior import Expectation, TaskPrior, typical_kernel
 from autopytorch_lite.types import FloatArray, IntArray
 
-MAX_OBSERVATIONS = 400
-"""A model of more observations keeps the most informative ones."""
+_OBSERVATIONS_PER_DIM = 20
+_OBSERVATIONS = (160, 400)
+"""A model keeps so many observations per dimension of the space, within these limits: the most informative ones."""
 _N_FOR_KERNEL = 160
 _FIRST_FIT = 6
 _REFIT_GROWTH = 1.15
@@ -91,6 +92,7 @@ class LossModel:
     ):
         self._geometry = geometry
         self._n_rungs = len(budgets)
+        self._n_kept = int(np.clip(_OBSERVATIONS_PER_DIM * geometry.n_dims, *_OBSERVATIONS))
         self._prior = prior
         lengthscales = None if prior is None else prior.lengthscales
         self._belief = KernelBelief(typical_kernel(geometry, self._n_rungs, lengthscales, n_active))
@@ -225,7 +227,7 @@ class LossModel:
 
     def _fit(self) -> None:
         """Choose the observations to use and the kernel anew."""
-        self._used = _most_informative(self._observations, MAX_OBSERVATIONS)
+        self._used = _most_informative(self._observations, self._n_kept)
         scores, n_pseudo, typical = self._scores()
         some = _spread_out(len(self._used), _N_FOR_KERNEL)
         self._kernel = self._belief.fit(

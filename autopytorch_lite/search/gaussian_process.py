@@ -136,12 +136,14 @@ class Kernel:
         """Covariances, noise left out, float64, shape (len(a), len(b))."""
         lower = np.maximum(a.rungs[:, None], b.rungs[None, :])
         distances = scaled_distances(a.points / self._scales, b.points / self._scales)
-        covariances = matern(distances) * (self.smooth + self._gap_sums[lower])
+        covariances = matern(distances)
+        covariances *= (self.smooth + self._gap_sums)[lower]
         if self.rough:
-            covariances += self.rough * matern(distances / _ROUGHNESS)
-        covariances += self.level + self._shift_sums[lower]
+            distances /= _ROUGHNESS
+            covariances += self.rough * matern(distances)
+        covariances += (self.level + self._shift_sums)[lower]
         if a.loadings.shape[1]:
-            covariances += self.weights * (a.loadings @ b.loadings.T)
+            covariances += (self.weights * a.loadings) @ b.loadings.T
         return covariances
 
     def variances(self, items: Items) -> FloatArray:
@@ -162,13 +164,22 @@ def _sums_from(values: FloatArray) -> FloatArray:
 
 def scaled_distances(a: FloatArray, b: FloatArray) -> FloatArray:
     """Distances of points, in units of the lengthscales, times the root of 5, shape (len(a), len(b))."""
-    squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * (a @ b.T)
-    return _ROOT5 * np.sqrt(np.maximum(squares, 0.0, out=squares), out=squares)
+    squares = a @ (-2 * b.T)
+    squares += np.einsum("ij,ij->i", b, b)
+    squares += np.einsum("ij,ij->i", a, a)[:, None]
+    np.sqrt(np.maximum(squares, 0.0, out=squares), out=squares)
+    squares *= _ROOT5
+    return np.asarray(squares)
 
 
 def matern(distances: FloatArray) -> FloatArray:
     """Matern 5/2 of `scaled_distances`."""
-    return (1 + distances * (1 + distances / 3)) * np.exp(-distances)
+    values = distances / 3
+    values += 1
+    values *= distances
+    values += 1
+    values *= np.exp(-distances)
+    return values
 
 
 @dataclass(frozen=True)
@@ -220,9 +231,10 @@ class Posterior:
         covariances = kernel.between(observed, observed)
         covariances[np.diag_indices(n)] += kernel.noise + _JITTER
         self._factor = _Growing(np.linalg.cholesky(covariances) if n else np.zeros((0, 0)))
+        self._contiguous: FloatArray | None = None  # the factor, as LAPACK likes it
         projections: FloatArray = np.zeros((0, m))
         if n:
-            projections = _solve(self._factor.view(n, n), kernel.between(observed, columns))
+            projections = self._whiten(kernel.between(observed, columns))
         self._projections = _Growing(projections)
         self._variances = kernel.variances(columns) - (projections**2).sum(axis=0)
 
@@ -242,15 +254,13 @@ class Posterior:
 
     def whiten(self, values: FloatArray) -> FloatArray:
         """Values of the observed items, shape (n, k), times the inverse Cholesky factor."""
-        n = len(self.observed)
-        return _solve(self._factor.view(n, n), values) if n else np.zeros((0, values.shape[1]))
+        return self._whiten(values) if len(self.observed) else np.zeros((0, values.shape[1]))
 
     def project(self, items: Items) -> FloatArray:
         """Covariances of items with the observations, whitened, float64, shape (n, len(items))."""
-        n = len(self.observed)
-        if not n:
+        if not len(self.observed):
             return np.zeros((0, len(items)))
-        return _solve(self._factor.view(n, n), self.kernel.between(self.observed, items))
+        return self._whiten(self.kernel.between(self.observed, items))
 
     def column_projections(self) -> FloatArray:
         """`project` of the columns, kept up to date, shape (n, n_columns)."""
@@ -275,6 +285,12 @@ class Posterior:
         """Variances of the columns given the observations, noise left out, shape (n_columns,)."""
         return self._variances
 
+    def _whiten(self, right: FloatArray) -> FloatArray:
+        if self._contiguous is None:
+            n = len(self.observed)
+            self._contiguous = np.ascontiguousarray(self._factor.view(n, n))
+        return _solve(self._contiguous, right)
+
     def _grow(self, item: Items) -> None:
         n, m = len(self.observed), len(self.columns)
         row = self.project(item)[:, 0]
@@ -283,6 +299,7 @@ class Posterior:
         self._factor.reserve(n + 1, n + 1)
         self._factor.array[n, :n] = row
         self._factor.array[n, n] = pivot
+        self._contiguous = None
         self._projections.reserve(n + 1, m)
         covariances = self.kernel.between(item, self.columns)[0]
         projection = (covariances - row @ self._projections.view(n, m)) / pivot
