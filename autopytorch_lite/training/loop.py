@@ -28,6 +28,7 @@ from autopytorch_lite.training.regularization import BatchTechnique, Standard, w
 from autopytorch_lite.training.rows import TensorRows
 from autopytorch_lite.training.schedules import ScheduleFactory, constant
 from autopytorch_lite.training.stopping import EarlyStopping, best_epoch
+from autopytorch_lite.training.uncompiled import plain_step, without_compiler
 
 CURVES = ("val_score", "val_loss", "train_score", "train_loss", "learning_rate", "seconds")
 MAX_SCORED_TRAIN_ROWS = 10_000
@@ -130,6 +131,7 @@ class Trainer:
         self._loss = plan.loss.to(self.device) if isinstance(plan.loss, nn.Module) else plan.loss
         self._weights = [weight for weight in network.parameters() if weight.requires_grad]
         self.optimizer = optimizer_of(network, plan.optimizer)
+        self._step = plain_step(self.optimizer)
         self.schedule = plan.schedule(self.optimizer, plan.max_epochs)
         self._curves: dict[str, list[float]] = {name: [] for name in CURVES}
         self._best_weights: dict[str, Tensor] | None = None
@@ -202,10 +204,12 @@ class Trainer:
 
     def save_checkpoint(self, folder: Path) -> None:
         """Write all that continuing needs into `folder`, see `checkpoint.TrainingState`."""
+        with without_compiler():
+            optimizer = self.optimizer.state_dict()
         TrainingState(
             network=self.network.state_dict(),
             best=self._best_weights,
-            optimizer=self.optimizer.state_dict(),
+            optimizer=optimizer,
             schedule=self.schedule.state_dict(),
             curves=self._curves,
             average=None if self._average is None else self._average.state_dict(),
@@ -220,7 +224,8 @@ class Trainer:
         state = TrainingState.load(folder)
         try:
             self.network.load_state_dict(state.network)
-            self.optimizer.load_state_dict(state.optimizer)
+            with without_compiler():
+                self.optimizer.load_state_dict(state.optimizer)
             if self._average is not None:
                 self._average.load_state_dict(state.average or {})
         except (RuntimeError, ValueError) as error:
@@ -278,7 +283,7 @@ class Trainer:
         loss.backward()
         if self.plan.gradient_clip is not None:
             nn.utils.clip_grad_norm_(self._weights, self.plan.gradient_clip)
-        self.optimizer.step()
+        self._step()
         return loss.detach()
 
     def _evaluate(self, rows: TensorRows) -> tuple[float, float]:

@@ -17,6 +17,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 from torch.optim.optimizer import ParamsT
 
 from autopytorch_lite.networks.paces import weights_by_pace
+from autopytorch_lite.training.uncompiled import without_compiler
 
 OptimizerFactory: TypeAlias = Callable[[ParamsT], Optimizer]
 
@@ -28,7 +29,8 @@ def optimizer_of(network: nn.Module, factory: OptimizerFactory) -> Optimizer:
     learning rate and weight decay multiplied accordingly.
     """
     by_pace = weights_by_pace(network)
-    optimizer = factory([{"params": weights} for weights in by_pace.values()])
+    with without_compiler():
+        optimizer = factory([{"params": weights} for weights in by_pace.values()])
     for pace, group in zip(by_pace, optimizer.param_groups, strict=True):
         group["lr"] *= pace.learning_rate
         group["weight_decay"] *= pace.weight_decay
