@@ -499,7 +499,7 @@ def load_predictor(
         FittedMember(key, weight, tuple(load_learner(folder, graph) for folder in _model_folders(files, key, ensemble)))
         for key, weight in ensemble.members
     )
-    return EnsemblePredictor(schema, target, members)
+    return EnsemblePredictor(schema, target, members, ensemble.temperature)
 
 
 def refitted_files(files: TrialFiles) -> TrialFiles:

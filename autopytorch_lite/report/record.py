@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from autopytorch_lite.ensemble.calibration import sharpened
 from autopytorch_lite.errors import HistoryError
 from autopytorch_lite.history.files import TrialFiles
 from autopytorch_lite.history.store import HistoryStore
@@ -104,7 +105,9 @@ class RunRecord:
             return None
         total = sum(weights.values())
         source = "the ensemble" if self.ensemble else "the best model so far"
-        return Validation(np.load(targets_file, allow_pickle=False), np.sum(parts, axis=0) / total, source)
+        temperature = (self.ensemble or {}).get("temperature", 1.0)
+        predictions = sharpened(np.sum(parts, axis=0) / total, temperature)
+        return Validation(np.load(targets_file, allow_pickle=False), predictions, source)
 
     def _shown_weights(self) -> dict[TrialKey, float]:
         weights = ensemble_weights(self.ensemble)

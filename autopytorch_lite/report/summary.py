@@ -10,6 +10,9 @@ from autopytorch_lite.report.record import RunRecord
 from autopytorch_lite.report.tables import ensemble_weights, evaluations
 from autopytorch_lite.report.words import counted, listed, loss_words, measured, metric_words
 
+_NOTABLE = 0.02
+"""Temperatures that differ less from 1 are not worth a line."""
+
 
 def ensemble_text(run: RunRecord) -> str:
     """The ensemble's loss beside that of the best single model, then each member with its weight; "" without one."""
@@ -23,6 +26,10 @@ def ensemble_text(run: RunRecord) -> str:
         f"{measured(run.ensemble['loss'])}, best single model {measured(best.get('loss'))}"
         + ("" if predict_ms is None else f", {predict_ms:.3g} ms for one row")
     ]
+    temperature = run.ensemble.get("temperature", 1.0)
+    if abs(temperature - 1) > _NOTABLE:
+        surer = "surer" if temperature < 1 else "less sure"
+        lines.append(f"  its probabilities are made {surer} than their mean (temperature {temperature:.2f})")
     n_refitted = len(run.ensemble.get("refitted", ()))
     if n_refitted:
         lines.append(f"  {n_refitted} of them {'is' if n_refitted == 1 else 'are'} trained on all rows as well")
