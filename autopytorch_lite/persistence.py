@@ -15,6 +15,7 @@ from typing import Any
 
 from autopytorch_lite.data.dataset import load_schemas, save_schemas
 from autopytorch_lite.ensemble.library import Ensemble
+from autopytorch_lite.ensemble.loading import load_predictor
 from autopytorch_lite.ensemble.predictor import EnsemblePredictor
 from autopytorch_lite.errors import HistoryError, NothingTrainedError
 from autopytorch_lite.execution.tabular import fold_folder
@@ -22,7 +23,7 @@ from autopytorch_lite.history.files import TrialFiles
 from autopytorch_lite.history.store import HistoryStore, RunDirectory, read_json, write_json_atomic
 from autopytorch_lite.history.summary import failure_summary
 from autopytorch_lite.history.trial import Line
-from autopytorch_lite.run import TableRun, data_folder, load_predictor
+from autopytorch_lite.run import TableRun, data_folder
 from autopytorch_lite.stopping import to_plain
 
 

@@ -19,11 +19,12 @@ from typing import Any, cast
 
 import numpy as np
 
-from autopytorch_lite.data.dataset import Dataset, TableSchema, TargetSchema
+from autopytorch_lite.data.dataset import Dataset
 from autopytorch_lite.ensemble.latency import Latency
 from autopytorch_lite.ensemble.library import Ensemble, Library, Member
 from autopytorch_lite.ensemble.limit import Served, select_under_limit
-from autopytorch_lite.ensemble.predictor import EnsemblePredictor, FittedMember
+from autopytorch_lite.ensemble.loading import load_predictor, refitted_files
+from autopytorch_lite.ensemble.predictor import EnsemblePredictor
 from autopytorch_lite.errors import HistoryError
 from autopytorch_lite.execution.base import Executor
 from autopytorch_lite.execution.baseline import BASELINE_KEY, fit_baseline
@@ -45,7 +46,7 @@ from autopytorch_lite.history.files import TrialFiles
 from autopytorch_lite.history.store import HistoryStore, RunDirectory, read_json, write_json_atomic
 from autopytorch_lite.history.trial import Line, Proposed, TrialKey
 from autopytorch_lite.metrics import Metric
-from autopytorch_lite.pipeline.build import default_graph, load_learner
+from autopytorch_lite.pipeline.build import default_graph
 from autopytorch_lite.pipeline.graph import learner_of
 from autopytorch_lite.search.base import Searcher
 from autopytorch_lite.search.freeze_thaw import FreezeThaw
@@ -482,41 +483,6 @@ class TableRun:
 def data_folder(directory: RunDirectory) -> Path:
     """Where the encoded table of a run lies."""
     return directory.path / "data"
-
-
-def load_predictor(
-    files: TrialFiles, ensemble: Ensemble, schema: TableSchema, target: TargetSchema
-) -> EnsemblePredictor:
-    """Load an ensemble's models from the files of a run, or of a saved estimator.
-
-    A member's model of all rows votes beside those of the search; instead of them where the time of a row is limited.
-
-    Raises:
-        HistoryError: the model of a member is missing.
-    """
-    graph = default_graph()
-    members = tuple(
-        FittedMember(key, weight, tuple(load_learner(folder, graph) for folder in _model_folders(files, key, ensemble)))
-        for key, weight in ensemble.members
-    )
-    return EnsemblePredictor(schema, target, members, ensemble.temperature)
-
-
-def refitted_files(files: TrialFiles) -> TrialFiles:
-    """Models of members that were trained on all rows, beside those of the trials of a run."""
-    return TrialFiles(files.root / "refitted")
-
-
-def _model_folders(files: TrialFiles, key: TrialKey, ensemble: Ensemble) -> list[Path]:
-    searched, of_all_rows = (_fold_folders(where.folder(key)) for where in (files, refitted_files(files)))
-    if not searched:
-        raise HistoryError(f"The model of trial {key} is missing at {files.folder(key)}.")
-    is_limited = ensemble.predict_ms is not None
-    return of_all_rows if of_all_rows and is_limited else searched + of_all_rows
-
-
-def _fold_folders(parent: Path) -> list[Path]:
-    return sorted(parent.glob("fold*"), key=lambda path: int(path.name.removeprefix("fold")))
 
 
 class EnsembleUpdater:
