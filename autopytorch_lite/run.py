@@ -502,7 +502,7 @@ class EnsembleUpdater:
     def refits_need_s(self, most_s: float, n_workers: int) -> float:
         """Seconds for training members of the current ensemble on all rows: those that can be trained within `most_s`.
 
-        None where these are a small part of the ensemble.
+        0 where these are a small part of the ensemble.
         """
         if self._ensemble is None or not most_s:
             return 0.0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
 
 from autopytorch_lite.metrics import Metric
 from autopytorch_lite.types import Array, FloatArray
@@ -37,17 +38,14 @@ def temperature_of(
     """
     if metric.name not in METRICS:
         return 1.0
-    logs = np.log(np.clip(probabilities, _TINY, None))
-    right = logs[np.arange(len(logs)), np.asarray(targets).astype(np.int64)]
+    logs = _logs(probabilities)
+    right = np.asarray(targets).astype(np.int64)[:, None]
     weights = np.ones(len(logs)) if sample_weight is None else sample_weight * (len(logs) / sample_weight.sum())
 
     def surprise(log_temperature: float) -> float:
         """Negative log of the posterior density."""
-        scaled = logs * np.exp(-log_temperature)
-        tops = scaled.max(axis=1)
-        normalisers = tops + np.log(np.exp(scaled - tops[:, None]).sum(axis=1))
-        losses = normalisers - right * np.exp(-log_temperature)
-        return float(weights @ losses) + (log_temperature / SPREAD) ** 2 / 2
+        log_likelihoods = np.take_along_axis(log_softmax(logs * np.exp(-log_temperature), axis=1), right, axis=1)[:, 0]
+        return float((log_temperature / SPREAD) ** 2 / 2 - weights @ log_likelihoods)
 
     found = minimize_scalar(surprise, bounds=(-_LARGEST, _LARGEST), method="bounded", options={"xatol": 0.005})
     return float(np.exp(found.x))
@@ -57,6 +55,8 @@ def sharpened(probabilities: FloatArray, temperature: float) -> FloatArray:
     """Probabilities to the power of 1 / temperature, normalised, float array, shape (n_rows, n_classes)."""
     if temperature == 1:
         return probabilities
-    logs = np.log(np.clip(probabilities, _TINY, None)) / temperature
-    powers = np.exp(logs - logs.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+    return np.asarray(softmax(_logs(probabilities) / temperature, axis=1))
+
+
+def _logs(probabilities: FloatArray) -> FloatArray:
+    return np.log(np.clip(probabilities, _TINY, None))

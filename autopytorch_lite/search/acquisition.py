@@ -46,41 +46,26 @@ def _log_standard_improvement(z: FloatArray) -> FloatArray:
     return np.asarray(np.where(z > 0, above, log_density + np.log(shares)))
 
 
-def log_improvement_rate(
-    means: FloatArray, deviations: FloatArray, news: FloatArray, costs: FloatArray, best: float
-) -> FloatArray:
-    """Log of the expected improvement per expected cost under the best plan: train to a rung, go on only if it is good.
+@dataclass(frozen=True)
+class Plans:
+    """How candidates may be trained: to a rung, and on only if it is good. `of` makes them.
 
     A plan names a rung and a threshold. It pays for the training up to the rung; if the mean to expect then is below
     the threshold, the plan ends there without gain, else the rest is paid for and the improvement is had. The last
     rung as the only one, which is plain expected improvement per cost, is a plan too.
 
-    Args:
-        means: of the final values, float array, shape (m,).
-        deviations: their standard deviations, positive, shape (m,).
-        news: standard deviations of what observing each rung but the last adds to the mean, shape (m, n_rungs - 1);
-            0 where a rung tells nothing, or is over.
-        costs: still to be paid up to each rung, shape (m, n_rungs); the last is positive.
-        best: what is to be improved upon.
-
-    Source: the index of Weitzman (1979), "Optimal Search for the Best Alternative", in its form as a ratio, for boxes
-    that open in steps; compare Xie et al. (2024), "Cost-aware Bayesian Optimization via the Pandora's Box Gittins
-    Index".
-    """
-    return _Plans.of(means, deviations, news, costs).rates(best)
-
-
-@dataclass(frozen=True)
-class _Plans:
-    """What `log_improvement_rate` needs of m candidates, whatever is to be improved upon.
-
     Attributes:
-        means, deviations: of the final values, shape (m,).
+        means: of the final values, float array, shape (m,).
+        deviations: their standard deviations, shape (m,).
         log_costs: of training to the end, shape (m,).
         shown: means that a rung may lead to, shape (m, n_rungs - 1, n_news).
         then: standard deviations after a rung, shape (m, n_rungs - 1, 1).
         log_weights: log of deviations then, times the probabilities of the news, shape (m, n_rungs - 1, n_news).
         log_paid: log expected costs where at least so good news is asked for, shape (m, n_rungs - 1, n_news).
+
+    Source: the index of Weitzman (1979), "Optimal Search for the Best Alternative", in its form as a ratio, for boxes
+    that open in steps; compare Xie et al. (2024), "Cost-aware Bayesian Optimization via the Pandora's Box Gittins
+    Index".
     """
 
     means: FloatArray
@@ -92,7 +77,16 @@ class _Plans:
     log_paid: FloatArray
 
     @classmethod
-    def of(cls, means: FloatArray, deviations: FloatArray, news: FloatArray, costs: FloatArray) -> _Plans:
+    def of(cls, means: FloatArray, deviations: FloatArray, news: FloatArray, costs: FloatArray) -> Plans:
+        """The plans of m candidates.
+
+        Args:
+            means: of the final values, float array, shape (m,).
+            deviations: their standard deviations, positive, shape (m,).
+            news: standard deviations of what observing each rung but the last adds to the mean, shape
+                (m, n_rungs - 1); 0 where a rung tells nothing, or is over.
+            costs: still to be paid up to each rung, shape (m, n_rungs); the last is positive.
+        """
         told = np.minimum(news, 0.9999 * deviations[:, None])
         then = np.sqrt(deviations[:, None] ** 2 - told**2)[:, :, None]
         shown = means[:, None, None] + told[:, :, None] * _NEWS
@@ -100,11 +94,11 @@ class _Plans:
         log_paid = np.log(to_rung + (to_end - to_rung) * _CHANCES)
         return cls(means, deviations, np.log(costs[:, -1]), shown, then, np.log(then) + _LOG_WEIGHTS, log_paid)
 
-    def __getitem__(self, index: IntArray) -> _Plans:
-        return _Plans(*(getattr(self, field)[index] for field in self.__dataclass_fields__))
+    def __getitem__(self, index: IntArray) -> Plans:
+        return Plans(*(getattr(self, field)[index] for field in self.__dataclass_fields__))
 
     def rates(self, best: float) -> FloatArray:
-        """Log of the improvement upon `best` per cost under the best plan, shape (m,)."""
+        """Log of the expected improvement upon `best` per expected cost, under each one's best plan, shape (m,)."""
         rates = log_expected_improvement(self.means, self.deviations, best) - self.log_costs
         if not self.shown.size:
             return rates
@@ -120,13 +114,14 @@ def reservation_order(
     """Places of candidates, the largest reservation value first.
 
     The reservation value of a candidate is what it may be asked to improve upon while its best plan (see
-    `log_improvement_rate`) still promises the price of time. At a price equal to the best rate that anybody promises
+    `Plans`) still promises the price of time. At a price equal to the best rate that anybody promises
     now, that candidate is the first; but improvements get rarer during a search, so time spent today is worth less than
     that. At a lower price those come first that may become much better than all others, although they promise less
     for the next training.
 
     Args:
-        means, deviations, news, costs, best: see `log_improvement_rate`; m candidates.
+        means, deviations, news, costs: see `Plans.of`; m candidates.
+        best: what is to be improved upon.
         foresight: the price is the best rate of now divided by this; 1 orders by the rate.
 
     Returns:
@@ -135,7 +130,7 @@ def reservation_order(
 
     Source: Weitzman (1979); Xie et al. (2024), whose price decays as here, but is held until nothing is worth it.
     """
-    plans = _Plans.of(means, deviations, news, costs)
+    plans = Plans.of(means, deviations, news, costs)
     rates = plans.rates(best)
     price = rates.max() - np.log(foresight)
     rounds_survived = np.zeros(len(means), dtype=np.int64)

@@ -227,14 +227,12 @@ class Posterior:
         self.kernel = kernel
         self.observed = observed
         self.columns = columns
-        n, m = len(observed), len(columns)
+        n = len(observed)
         covariances = kernel.between(observed, observed)
         covariances[np.diag_indices(n)] += kernel.noise + _JITTER
         self._factor = _Growing(np.linalg.cholesky(covariances) if n else np.zeros((0, 0)))
         self._contiguous: FloatArray | None = None  # the factor, as LAPACK likes it
-        projections: FloatArray = np.zeros((0, m))
-        if n:
-            projections = self._whiten(kernel.between(observed, columns))
+        projections = self.whiten(kernel.between(observed, columns))
         self._projections = _Growing(projections)
         self._variances = kernel.variances(columns) - (projections**2).sum(axis=0)
 
@@ -254,13 +252,14 @@ class Posterior:
 
     def whiten(self, values: FloatArray) -> FloatArray:
         """Values of the observed items, shape (n, k), times the inverse Cholesky factor."""
-        return self._whiten(values) if len(self.observed) else np.zeros((0, values.shape[1]))
+        if self._contiguous is None:
+            n = len(self.observed)
+            self._contiguous = np.ascontiguousarray(self._factor.view(n, n))
+        return _solve(self._contiguous, values)
 
     def project(self, items: Items) -> FloatArray:
         """Covariances of items with the observations, whitened, float64, shape (n, len(items))."""
-        if not len(self.observed):
-            return np.zeros((0, len(items)))
-        return self._whiten(self.kernel.between(self.observed, items))
+        return self.whiten(self.kernel.between(self.observed, items))
 
     def column_projections(self) -> FloatArray:
         """`project` of the columns, kept up to date, shape (n, n_columns)."""
@@ -284,12 +283,6 @@ class Posterior:
     def column_variances(self) -> FloatArray:
         """Variances of the columns given the observations, noise left out, shape (n_columns,)."""
         return self._variances
-
-    def _whiten(self, right: FloatArray) -> FloatArray:
-        if self._contiguous is None:
-            n = len(self.observed)
-            self._contiguous = np.ascontiguousarray(self._factor.view(n, n))
-        return _solve(self._contiguous, right)
 
     def _grow(self, item: Items) -> None:
         n, m = len(self.observed), len(self.columns)

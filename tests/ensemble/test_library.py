@@ -133,3 +133,19 @@ def test_a_learner_can_be_left_out_of_an_ensemble():
     library.extend([*with_learner("lightgbm", *lines[:6]), *with_learner("linear", *lines[6:])])
     ensemble = library.build(size=9, seed=0, without="lightgbm")
     assert {library.learner(key) for key, _ in ensemble.members} == {"linear"}
+
+
+def test_its_loss_is_that_of_the_calibrated_vote():
+    library = make_library()
+    library.extend(finished(i) for i in range(6))
+    ensemble = library.build(size=10, seed=0)
+    assert ensemble.temperature < 1
+    assert ensemble.loss == library.loss(ensemble.members, ensemble.temperature) < library.loss(ensemble.members)
+
+
+def test_an_ensemble_written_before_there_were_temperatures_is_read():
+    library = make_library()
+    library.extend(finished(i) for i in range(6))
+    written = library.build(size=10, seed=0).to_json()
+    del written["temperature"]
+    assert Ensemble.from_json(written).temperature == 1

@@ -1,6 +1,7 @@
 """Predicting with an ensemble: the weighted mean of its models, however the work is shared out."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -102,3 +103,10 @@ def test_weights_can_be_given_anew(predictor):
     some = predictor.with_weights(dict(zip(keys, (0.25, 0.75), strict=True)))
     assert [member.key for member in some.members] == keys
     np.testing.assert_allclose(some.predict(X), expected(some, X), rtol=1e-5, atol=1e-7)
+
+
+def test_probabilities_are_as_sure_as_the_temperature_says(predictor):
+    X, _ = frame_of(1200)
+    surer = replace(predictor, temperature=0.5).predict(X)
+    squares = predictor.predict(X) ** 2
+    np.testing.assert_allclose(surer, squares / squares.sum(axis=1, keepdims=True), rtol=1e-6)

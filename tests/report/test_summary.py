@@ -30,3 +30,11 @@ def test_models_of_all_rows_are_counted(finished_runs: dict[Task, Path]):
     assert run.ensemble is not None and "all rows" not in ensemble_text(run)
     one = replace(run, ensemble={**run.ensemble, "refitted": [{"config_id": 0, "budget": 1}]})
     assert "\n  1 of them is trained on all rows as well\n" in ensemble_text(one)
+
+
+@pytest.mark.parametrize(("temperature", "said"), [(0.7, "surer"), (1.3, "less sure"), (1.01, None)])
+def test_a_temperature_worth_a_line_is_told(finished_runs: dict[Task, Path], temperature, said):
+    run = read_run(finished_runs[Task.MULTICLASS])
+    text = ensemble_text(replace(run, ensemble={**run.ensemble, "temperature": temperature}))
+    line = f"  its probabilities are made {said} than their mean (temperature {temperature:.2f})"
+    assert line in text if said else "temperature" not in text
