@@ -32,9 +32,10 @@ from autopytorch_lite.report.page import write_report
 from autopytorch_lite.report.progress import progress_callbacks
 from autopytorch_lite.report.tables import leaderboard
 from autopytorch_lite.report.words import counted
-from autopytorch_lite.run import RunRequest, TableRun, start_first_worker
+from autopytorch_lite.run import TableRun, start_first_worker
 from autopytorch_lite.settings import check_arguments, resolve_request, resolve_seed
 from autopytorch_lite.stopping import Stop, TrialStopping, as_trial_stopping
+from autopytorch_lite.stored_run import RunRequest
 from autopytorch_lite.types import Array, Config, FloatArray
 
 if TYPE_CHECKING:
@@ -296,10 +297,11 @@ class _AutoTabular(BaseEstimator):
         )
         self._lines: list[Line] = self._run.lines()
         serving = time.monotonic()
-        served = self._run.serve(self._run.library(self._lines), max_seconds=_selection_seconds(time_limit))
+        of_run = self._run.ensemble
+        served = of_run.serve(of_run.library(self._lines), max_seconds=_selection_seconds(time_limit))
         if served is None:
             baseline = self._baseline()
-            served = baseline, self._run.predictor(baseline)
+            served = baseline, of_run.predictor(baseline)
         ensemble, predictor = served
         if not result.interrupted:
             now = time.monotonic()
@@ -307,7 +309,7 @@ class _AutoTabular(BaseEstimator):
             left_s = None if time_limit is None else max(time_limit - (now - start) - to_load_s, 0.0)
             predictor = self._refitted(ensemble, predictor, left_s, n_workers)
         self._adopt(read_json(self._run.directory.run), ensemble, predictor)
-        self._run.write_ensemble(ensemble)
+        of_run.write(ensemble)
         if not result.interrupted:
             self._run.directory.done.touch()
         return self
@@ -334,7 +336,7 @@ class _AutoTabular(BaseEstimator):
             n_rows, seconds = len(self._run.dataset), time.monotonic() - start
             of = f"{n_refitted} of {counted(len(ensemble.members), 'model')}"
             print(f"Trained {of} again on all {n_rows:,} rows in {seconds:.1f} s.", file=sys.stderr)
-        return self._run.predictor(ensemble)
+        return self._run.ensemble.predictor(ensemble)
 
     def _baseline(self) -> Ensemble:
         """What to predict with when nothing succeeded: a baseline if time was too short, an error if all failed."""
@@ -345,7 +347,7 @@ class _AutoTabular(BaseEstimator):
             "The search stopped before its first evaluation ended, so the model is a small baseline; give more time.",
             stacklevel=4,
         )
-        return self._run.baseline_ensemble()
+        return self._run.ensemble.baseline()
 
     def _adopt(self, description: Mapping[str, Any], ensemble: Ensemble, predictor: EnsemblePredictor) -> None:
         self._description = description

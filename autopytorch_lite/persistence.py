@@ -23,8 +23,9 @@ from autopytorch_lite.history.files import TrialFiles
 from autopytorch_lite.history.store import HistoryStore, RunDirectory, read_json, write_json_atomic
 from autopytorch_lite.history.summary import failure_summary
 from autopytorch_lite.history.trial import Line
-from autopytorch_lite.run import TableRun, data_folder
+from autopytorch_lite.run_ensemble import RunEnsemble
 from autopytorch_lite.stopping import to_plain
+from autopytorch_lite.stored_run import StoredRun, data_folder
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,8 @@ def _read_or_select_ensemble(directory: RunDirectory, lines: list[Line]) -> Ense
     """The stored ensemble; of a run that has not written one yet, an ensemble of what has finished."""
     if directory.ensemble.exists():
         return Ensemble.from_json(dict(read_json(directory.ensemble)))
-    run = TableRun.open(directory.path)
-    ensemble = run.select_ensemble(run.library(lines))
+    of_run = RunEnsemble(StoredRun.open(directory.path))
+    ensemble = of_run.select(of_run.library(lines))
     if ensemble is None:
         raise NothingTrainedError(
             f"No evaluation of {directory.path} has succeeded yet.\n{failure_summary(lines)}".strip()

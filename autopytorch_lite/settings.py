@@ -14,10 +14,10 @@ from autopytorch_lite.errors import BudgetError, DataError, SpaceError, UnknownN
 from autopytorch_lite.metrics import resolve_metric
 from autopytorch_lite.pipeline.build import default_graph
 from autopytorch_lite.pipeline.graph import CHOICE_SUFFIX, Choice, Component, choice_name
-from autopytorch_lite.run import RunRequest
 from autopytorch_lite.space.adapt import adapt_portfolio
 from autopytorch_lite.space.compile import compile as compile_space
 from autopytorch_lite.stopping import as_rules, as_trial_stopping
+from autopytorch_lite.stored_run import RunRequest
 from autopytorch_lite.types import Config, DatasetInfo
 from search_spaces import FileFormatError, UnknownFileError, load_portfolio, load_ranges, with_edits
 

@@ -25,7 +25,7 @@ LAYERS = {
     "portfolio": 5,
     **dict.fromkeys(("search", "execution", "ensemble"), 6),
     **dict.fromkeys(("tuner", "report"), 7),
-    **dict.fromkeys(("settings", "run", "persistence", "estimator"), 8),
+    **dict.fromkeys(("settings", "stored_run", "run_ensemble", "run", "persistence", "estimator"), 8),
     "cli": 9,
     "__main__": 10,
     "": 10,  # autopytorch_lite/__init__.py: the lazy public names

@@ -15,6 +15,7 @@ import numpy as np
 
 from autopytorch_lite.execution.base import Checkpoint, Executor, Result
 from autopytorch_lite.execution.tabular import TabularObjective, fold_folder, load_dataset, rows_of
+from autopytorch_lite.history.events import Event, EventKind
 from autopytorch_lite.history.trial import Finished, Line, Proposal, Proposed, TrialKey
 from autopytorch_lite.pipeline.build import build_learner
 from autopytorch_lite.pipeline.graph import choice_name
@@ -114,6 +115,13 @@ class RefitPlanner:
         """Take in many."""
         for line in lines:
             self.tell(line)
+
+    def watch(self, event: Event) -> None:
+        """Callback of a search that goes on from the lines it was told: take in what ended."""
+        if event.kind is EventKind.EVALUATION_END and event.finished is not None:
+            if event.proposal is not None:
+                self.tell(Proposed(event.proposal))
+            self.tell(event.finished)
 
     def plan(self, weights: Mapping[TrialKey, float]) -> list[Refit]:
         """What training members takes, in the order in which they are worth it: most weight for each second first.

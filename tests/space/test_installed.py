@@ -15,10 +15,11 @@ from autopytorch_lite.pipeline.build import default_graph
 from autopytorch_lite.pipeline.graph import Component, Float, choice_name
 from autopytorch_lite.pipeline.learner import Learner
 from autopytorch_lite.pipeline.registry import register, unregister
-from autopytorch_lite.run import RunRequest, TableRun
+from autopytorch_lite.run import TableRun
 from autopytorch_lite.settings import installed_only, learner_edits, resolve_request
 from autopytorch_lite.space.compile import compile
 from autopytorch_lite.space.installed import require_installed
+from autopytorch_lite.stored_run import RunRequest
 from autopytorch_lite.types import ConfigValue, DatasetInfo
 from tests.contracts.check_component import TABLES
 

@@ -1,0 +1,186 @@
+"""The ensemble of a run: candidates, selection while the search goes on and at the end, its file, its models."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, cast
+
+import numpy as np
+
+from autopytorch_lite.ensemble.latency import Latency
+from autopytorch_lite.ensemble.library import Ensemble, Library, Member
+from autopytorch_lite.ensemble.limit import Served, select_under_limit
+from autopytorch_lite.ensemble.loading import load_predictor
+from autopytorch_lite.ensemble.predictor import EnsemblePredictor
+from autopytorch_lite.execution.baseline import BASELINE_KEY, fit_baseline
+from autopytorch_lite.execution.tabular import validation_rows
+from autopytorch_lite.history.events import Callback, Event, EventKind
+from autopytorch_lite.history.store import read_json, write_json_atomic
+from autopytorch_lite.history.trial import Line, Proposed, TrialKey
+from autopytorch_lite.pipeline.graph import learner_of
+from autopytorch_lite.stored_run import StoredRun
+
+
+class RunEnsemble:
+    """Selects, loads and writes the ensemble of a run.
+
+    Attributes:
+        run: whose it is.
+        trajectory: of its file: seconds, loss and number of members at every selection.
+        refitted: members that have a model of all rows, too.
+    """
+
+    def __init__(self, run: StoredRun):
+        self.run = run
+        path = run.directory.ensemble
+        written = read_json(path) if path.exists() else {}
+        self.trajectory: list[dict[str, float]] = list(written.get("trajectory", ()))
+        self.refitted = [TrialKey(**key) for key in written.get("refitted", ())]
+
+    def library(self, lines: Iterable[Line]) -> Library:
+        """The candidates of the ensemble among history lines."""
+        run, data = self.run, self.run.dataset
+        rows = validation_rows(data)
+        weight = None if data.sample_weight is None else np.asarray(data.sample_weight[rows])
+        library = Library(run.files.validation_predictions, np.asarray(data.y[rows]), run.metric, weight)
+        library.extend(lines)
+        return library
+
+    def select(
+        self, library: Library, *, max_seconds: float | None = None, latency: Latency | None = None
+    ) -> Ensemble | None:
+        """The ensemble of the candidates; None while there is none.
+
+        Args:
+            library: the candidates.
+            max_seconds: after which the selection ends early.
+            latency: what is known of the time for one row; None: what the candidates have recorded.
+        """
+        start = time.monotonic()
+        asked = self.run.request
+        if latency is None and asked.max_predict_ms_per_row is not None:
+            latency = Latency(asked.max_predict_ms_per_row)
+        return library.build(
+            size=asked.ensemble_size,
+            seed=asked.seed,
+            out_of_time=lambda: max_seconds is not None and time.monotonic() - start > max_seconds,
+            latency=latency,
+        )
+
+    def serve(self, library: Library, *, max_seconds: float | None = None) -> tuple[Ensemble, EnsemblePredictor] | None:
+        """The final ensemble and its models, within the limit on the time for one row if there is one; None: no trial.
+
+        A limit that no model keeps is told by a warning.
+
+        Args:
+            library: the candidates.
+            max_seconds: after which a selection ends early. Under a limit, ensembles are loaded and measured for about
+                twice as long besides.
+        """
+        limit_ms = self.run.request.max_predict_ms_per_row
+        if limit_ms is None or not len(library):
+            ensemble = self.select(library, max_seconds=max_seconds)
+            return None if ensemble is None else (ensemble, self.predictor(ensemble))
+        end = math.inf if max_seconds is None else time.monotonic() + 2 * max_seconds
+        served = select_under_limit(
+            library,
+            Latency(limit_ms),
+            select=lambda latency: cast(Ensemble, self.select(library, max_seconds=max_seconds, latency=latency)),
+            load=self.predictor,
+            rows=self._raw_rows(),
+            out_of_time=lambda: time.monotonic() > end,
+        )
+        self._warn_above(limit_ms, served)
+        return served.ensemble, served.predictor
+
+    def _raw_rows(self) -> list[Any]:
+        """Rows as they are predicted, one a table, to measure with."""
+        data = self.run.dataset
+        at = np.linspace(0, len(data) - 1, min(10, len(data))).astype(int)
+        table = data.schema.decode(data.table.take(at))
+        return [table[i : i + 1] for i in range(len(at))]
+
+    def _warn_above(self, limit_ms: float, served: Served) -> None:
+        if served.timing.total_ms <= limit_ms:
+            return
+        key = served.ensemble.members[0].key
+        learner = served.predictor.members[0].learners[0].config
+        warnings.warn(
+            f"max_predict_ms_per_row={limit_ms:g} cannot be kept: the fastest model, configuration {key.config_id} "
+            f"({learner_of(learner)}), takes {served.timing.total_ms:.3g} ms for one row, {served.timing.fixed_ms:.3g} "
+            "of them for reading it. It is the whole ensemble now.",
+            stacklevel=5,
+        )
+
+    def baseline(self) -> Ensemble:
+        """An ensemble of one quick model that the search knows nothing of, for a search that had no time for any."""
+        run = self.run
+        loss = fit_baseline(run.dataset, run.metric, run.request.seed, run.files.folder(BASELINE_KEY))
+        return Ensemble(run.metric.name, loss, (Member(BASELINE_KEY, 1.0),), 1, BASELINE_KEY, loss)
+
+    def write(self, ensemble: Ensemble) -> None:
+        """Replace `ensemble.json` in one step."""
+        refitted = [key._asdict() for key in self.refitted if key in dict(ensemble.members)]
+        write_json_atomic(
+            self.run.directory.ensemble, {**ensemble.to_json(), "refitted": refitted, "trajectory": self.trajectory}
+        )
+
+    def predictor(self, ensemble: Ensemble) -> EnsemblePredictor:
+        """Load the ensemble's models."""
+        data = self.run.dataset
+        return load_predictor(self.run.files, ensemble, data.schema, data.target)
+
+
+class EnsembleUpdater:
+    """Callback that keeps `ensemble.json` current while the search runs, in at most a small share of its time.
+
+    Attributes:
+        current: what was selected last; None: nothing yet.
+    """
+
+    max_share_of_time = 0.03
+
+    def __init__(self, ensemble: RunEnsemble, watchers: Iterable[Callback]):
+        self.current: Ensemble | None = None
+        self._ensemble = ensemble
+        self._watchers = tuple(watchers)
+        self._library: Library | None = None
+        self._not_before = 0.0
+        self._is_behind = False
+
+    def __call__(self, event: Event) -> None:
+        """Take in an event of the tuner."""
+        if event.kind is EventKind.START:
+            self._library = self._ensemble.library(self._ensemble.run.lines())
+            self._library.on_drop = self._ensemble.run.files.drop_results
+        elif event.kind is EventKind.EVALUATION_END and event.finished is not None and self._library is not None:
+            if event.proposal is not None:
+                self._library.add(Proposed(event.proposal))
+            changed = self._library.add(event.finished)
+            self._is_behind = self._is_behind or changed
+            if self._is_behind and time.monotonic() >= self._not_before:
+                self._update(self._library, event)
+
+    def catch_up(self, event: Event) -> None:
+        """Before anyone hears of the end, select once more if trials have come since, so that nobody reports less."""
+        if event.kind is EventKind.END and self._is_behind and self._library is not None:
+            self._update(self._library, event)
+
+    def _update(self, library: Library, event: Event) -> None:
+        start = time.monotonic()
+        ensemble = self._ensemble.select(library, max_seconds=1.0)
+        self._is_behind = False
+        if ensemble is None:
+            return
+        self.current = ensemble
+        facts = {"loss": ensemble.loss, "n_members": len(ensemble.members)}
+        self._ensemble.trajectory.append({"seconds": event.elapsed_s, **facts})
+        self._ensemble.write(ensemble)
+        for watch in self._watchers:
+            watch(replace(event, kind=EventKind.ENSEMBLE, proposal=None, finished=None, facts=facts))
+        now = time.monotonic()
+        self._not_before = now + (now - start) / self.max_share_of_time
