@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from autopytorch_lite.ensemble.calibration import sharpened, temperature_of
+from autopytorch_lite.ensemble.calibration import UNCHANGED, Calibration, calibration_of
 from autopytorch_lite.ensemble.latency import Latency
 from autopytorch_lite.ensemble.selection import Selection, select, select_within, weighted_average
 from autopytorch_lite.errors import HistoryError
@@ -45,7 +45,7 @@ class Ensemble:
         best_single: the best candidate alone.
         best_single_loss: its loss on the same rows.
         predict_ms: milliseconds that the ensemble takes for one row, where there is a limit on it and it was measured.
-        temperature: of the probabilities; below 1 they are surer than the mean of the members, see `calibration`.
+        calibration: of the mean of the members.
     """
 
     metric: str
@@ -55,7 +55,7 @@ class Ensemble:
     best_single: TrialKey
     best_single_loss: float
     predict_ms: float | None = None
-    temperature: float = 1.0
+    calibration: Calibration = UNCHANGED
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `json.dumps`."""
@@ -68,7 +68,7 @@ class Ensemble:
             "n_candidates": self.n_candidates,
             "best_single": {**best, "loss": self.best_single_loss},
             "predict_ms": self.predict_ms,
-            "temperature": self.temperature,
+            **asdict(self.calibration),
         }
 
     @classmethod
@@ -83,7 +83,7 @@ class Ensemble:
             best_single=TrialKey(best["config_id"], best["budget"]),
             best_single_loss=best["loss"],
             predict_ms=data.get("predict_ms"),
-            temperature=data.get("temperature", 1.0),
+            calibration=Calibration.from_json(data),
         )
 
 
@@ -193,9 +193,9 @@ class Library:
         """The learner of a trial; "" where its configuration names none."""
         return self._learners.get(key.config_id, "")
 
-    def loss(self, members: Sequence[Member], temperature: float = 1.0) -> float:
+    def loss(self, members: Sequence[Member], calibration: Calibration = UNCHANGED) -> float:
         """Loss of candidates that vote with these weights, which sum to one."""
-        return self.metric.loss(self.targets, sharpened(self._vote(members), temperature), self.sample_weight)
+        return self.metric.loss(self.targets, calibration(self._vote(members)), self.sample_weight)
 
     def recorded_ms(self, keys: Iterable[TrialKey]) -> dict[TrialKey, float]:
         """Milliseconds that one row takes, as candidates have recorded them; nothing recorded counts as zero."""
@@ -204,15 +204,15 @@ class Library:
     def _ensemble(self, keys: list[TrialKey], selection: Selection) -> Ensemble:
         chosen = sorted(np.flatnonzero(selection.weights), key=lambda i: (-selection.weights[i], i))
         members = tuple(Member(keys[i], float(selection.weights[i])) for i in chosen)
-        temperature = temperature_of(self.metric, self.targets, self._vote(members), self.sample_weight)
+        calibration = calibration_of(self.metric, self.targets, self._vote(members), self.sample_weight)
         return Ensemble(
             metric=self.metric.name,
-            loss=self.loss(members, temperature),
+            loss=self.loss(members, calibration),
             members=members,
             n_candidates=len(keys),
             best_single=keys[0],
             best_single_loss=self._candidates[keys[0]].loss,
-            temperature=temperature,
+            calibration=calibration,
         )
 
     def _vote(self, members: Sequence[Member]) -> FloatArray:

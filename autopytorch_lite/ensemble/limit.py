@@ -74,6 +74,6 @@ def _pruned(served: Served, library: Library, rows: Sequence[Any], limit_ms: flo
             expected_ms -= served.timing.member_ms[worst.key]
         total = sum(member.weight for member in left)
         members = tuple(Member(key, weight / total) for key, weight in left)
-        ensemble = replace(served.ensemble, members=members, loss=library.loss(members, served.ensemble.temperature))
+        ensemble = replace(served.ensemble, members=members, loss=library.loss(members, served.ensemble.calibration))
         served = _measured(ensemble, served.predictor.with_weights(dict(members)), rows)
     return served

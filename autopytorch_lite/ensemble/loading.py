@@ -29,7 +29,7 @@ def load_predictor(
         FittedMember(key, weight, tuple(load_learner(folder, graph) for folder in _model_folders(files, key, ensemble)))
         for key, weight in ensemble.members
     )
-    return EnsemblePredictor(schema, target, members, ensemble.temperature)
+    return EnsemblePredictor(schema, target, members, ensemble.calibration)
 
 
 def refitted_files(files: TrialFiles) -> TrialFiles:

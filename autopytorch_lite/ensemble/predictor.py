@@ -16,7 +16,7 @@ from threadpoolctl import ThreadpoolController
 
 from autopytorch_lite.data.schema import EncodedTable, TableSchema
 from autopytorch_lite.data.target import TargetSchema
-from autopytorch_lite.ensemble.calibration import sharpened
+from autopytorch_lite.ensemble.calibration import UNCHANGED, Calibration
 from autopytorch_lite.ensemble.latency import Timing
 from autopytorch_lite.ensemble.selection import weighted_average
 from autopytorch_lite.history.trial import TrialKey
@@ -60,13 +60,13 @@ class EnsemblePredictor:
         schema: how columns are read.
         target: how answers are written.
         members: the ensemble, weights sum to one.
-        temperature: of the probabilities that they vote for.
+        calibration: of what they vote for.
     """
 
     schema: TableSchema
     target: TargetSchema
     members: tuple[FittedMember, ...]
-    temperature: float = 1.0
+    calibration: Calibration = UNCHANGED
 
     def predict(self, X: Any, *, owner: str = "EnsemblePredictor") -> FloatArray:
         """Class probabilities or target values in original units, float64, shape (n_rows, n_outputs).
@@ -120,7 +120,7 @@ class EnsemblePredictor:
                 return learner.predict(kept)
 
         run = map if threads is None else threads.map
-        return sharpened(weighted_average(list(run(predict, learners)), weights), self.temperature)
+        return self.calibration(weighted_average(list(run(predict, learners)), weights))
 
     def _encoded_ms(self, tables: Sequence[EncodedTable]) -> float:
         """Milliseconds for a row that is encoded already."""

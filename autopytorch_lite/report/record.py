@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from autopytorch_lite.ensemble.calibration import sharpened
+from autopytorch_lite.ensemble.calibration import Calibration
 from autopytorch_lite.errors import HistoryError
 from autopytorch_lite.history.files import TrialFiles
 from autopytorch_lite.history.store import HistoryStore
@@ -105,9 +105,13 @@ class RunRecord:
             return None
         total = sum(weights.values())
         source = "the ensemble" if self.ensemble else "the best model so far"
-        temperature = (self.ensemble or {}).get("temperature", 1.0)
-        predictions = sharpened(np.sum(parts, axis=0) / total, temperature)
+        predictions = self.calibration(np.sum(parts, axis=0) / total)
         return Validation(np.load(targets_file, allow_pickle=False), predictions, source)
+
+    @property
+    def calibration(self) -> Calibration:
+        """Of the ensemble's probabilities."""
+        return Calibration.from_json(self.ensemble or {})
 
     def _shown_weights(self) -> dict[TrialKey, float]:
         weights = ensemble_weights(self.ensemble)

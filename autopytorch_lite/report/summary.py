@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from autopytorch_lite.ensemble.calibration import Calibration
 from autopytorch_lite.history.summary import proposals
 from autopytorch_lite.pipeline.graph import learner_of
 from autopytorch_lite.report.record import RunRecord
@@ -26,10 +27,7 @@ def ensemble_text(run: RunRecord) -> str:
         f"{measured(run.ensemble['loss'])}, best single model {measured(best.get('loss'))}"
         + ("" if predict_ms is None else f", {predict_ms:.3g} ms for one row")
     ]
-    temperature = run.ensemble.get("temperature", 1.0)
-    if abs(temperature - 1) > _NOTABLE:
-        surer = "surer" if temperature < 1 else "less sure"
-        lines.append(f"  its probabilities are made {surer} than their mean (temperature {temperature:.2f})")
+    lines += _calibration_words(run.calibration)
     n_refitted = len(run.ensemble.get("refitted", ()))
     if n_refitted:
         lines.append(f"  {n_refitted} of them {'is' if n_refitted == 1 else 'are'} trained on all rows as well")
@@ -40,6 +38,18 @@ def ensemble_text(run: RunRecord) -> str:
             f"  {weight:.3f}  configuration {key.config_id} at {counted(key.budget, 'epoch')}  {learner}".rstrip()
         )
     return "\n".join(lines)
+
+
+def _calibration_words(calibration: Calibration) -> list[str]:
+    """A line, if there is a correction worth one."""
+    done = []
+    if abs(calibration.temperature - 1) > _NOTABLE:
+        surer = "surer" if calibration.temperature < 1 else "less sure"
+        done.append(f"{surer} (temperature {calibration.temperature:.2f})")
+    if abs(calibration.shift) > _NOTABLE:
+        higher = "higher" if calibration.shift > 0 else "lower"
+        done.append(f"{higher} for the second class (log odds {calibration.shift:+.2f})")
+    return [f"  its probabilities are made {' and '.join(done)} than the mean of its models"] if done else []
 
 
 def failures_text(run: RunRecord) -> str:

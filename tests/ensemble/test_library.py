@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from autopytorch_lite.ensemble.calibration import UNCHANGED
 from autopytorch_lite.ensemble.library import Ensemble, Library
 from autopytorch_lite.errors import HistoryError
 from autopytorch_lite.history.trial import Finished, Proposal, Proposed, Status, TrialKey
@@ -139,13 +140,15 @@ def test_its_loss_is_that_of_the_calibrated_vote():
     library = make_library()
     library.extend(finished(i) for i in range(6))
     ensemble = library.build(size=10, seed=0)
-    assert ensemble.temperature < 1
-    assert ensemble.loss == library.loss(ensemble.members, ensemble.temperature) < library.loss(ensemble.members)
+    assert ensemble.calibration.temperature < 1
+    assert ensemble.loss == library.loss(ensemble.members, ensemble.calibration) < library.loss(ensemble.members)
 
 
-def test_an_ensemble_written_before_there_were_temperatures_is_read():
+def test_an_ensemble_written_before_there_were_calibrations_is_read():
     library = make_library()
     library.extend(finished(i) for i in range(6))
     written = library.build(size=10, seed=0).to_json()
-    del written["temperature"]
-    assert Ensemble.from_json(written).temperature == 1
+    assert Ensemble.from_json(written).to_json() == written
+    for name in ("temperature", "shift"):
+        del written[name]
+    assert Ensemble.from_json(written).calibration == UNCHANGED

@@ -78,7 +78,7 @@ def test_the_limit_is_kept_and_used(limit_ms, slower):
     assert served.timing.total_ms <= limit_ms
     assert served.ensemble.predict_ms == served.timing.total_ms
     assert served.predictor.weights == dict(served.ensemble.members)
-    expected = library_of(RECORDED).loss(served.ensemble.members, served.ensemble.temperature)
+    expected = library_of(RECORDED).loss(served.ensemble.members, served.ensemble.calibration)
     assert served.ensemble.loss == pytest.approx(expected)
     assert len(loaded) <= MAX_ROUNDS
     affordable = [i for i, ms in RECORDED.items() if FIXED_MS + slower * ms <= limit_ms]

@@ -9,6 +9,7 @@ import pytest
 
 from autopytorch_lite.data.dataset import make_dataset
 from autopytorch_lite.ensemble import predictor as predictor_module
+from autopytorch_lite.ensemble.calibration import Calibration
 from autopytorch_lite.ensemble.predictor import EnsemblePredictor, FittedMember
 from autopytorch_lite.execution.tabular import rows_of
 from autopytorch_lite.history.trial import TrialKey
@@ -107,6 +108,6 @@ def test_weights_can_be_given_anew(predictor):
 
 def test_probabilities_are_as_sure_as_the_temperature_says(predictor):
     X, _ = frame_of(1200)
-    surer = replace(predictor, temperature=0.5).predict(X)
+    surer = replace(predictor, calibration=Calibration(0.5)).predict(X)
     squares = predictor.predict(X) ** 2
     np.testing.assert_allclose(surer, squares / squares.sum(axis=1, keepdims=True), rtol=1e-6)

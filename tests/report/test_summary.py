@@ -32,9 +32,16 @@ def test_models_of_all_rows_are_counted(finished_runs: dict[Task, Path]):
     assert "\n  1 of them is trained on all rows as well\n" in ensemble_text(one)
 
 
-@pytest.mark.parametrize(("temperature", "said"), [(0.7, "surer"), (1.3, "less sure"), (1.01, None)])
-def test_a_temperature_worth_a_line_is_told(finished_runs: dict[Task, Path], temperature, said):
+@pytest.mark.parametrize(
+    ("temperature", "shift", "said"),
+    [
+        (0.7, 0.0, "surer (temperature 0.70)"),
+        (1.3, -0.2, "less sure (temperature 1.30) and lower for the second class (log odds -0.20)"),
+        (1.0, 1.1, "higher for the second class (log odds +1.10)"),
+        (1.01, 0.01, None),
+    ],
+)
+def test_a_calibration_worth_a_line_is_told(finished_runs: dict[Task, Path], temperature, shift, said):
     run = read_run(finished_runs[Task.MULTICLASS])
-    text = ensemble_text(replace(run, ensemble={**run.ensemble, "temperature": temperature}))
-    line = f"  its probabilities are made {said} than their mean (temperature {temperature:.2f})"
-    assert line in text if said else "temperature" not in text
+    text = ensemble_text(replace(run, ensemble={**run.ensemble, "temperature": temperature, "shift": shift}))
+    assert f"  its probabilities are made {said} than the mean of its models" in text if said else "made" not in text
