@@ -127,6 +127,13 @@ def _for_each(n_tables: int, values: tuple[str, ...], option: str) -> tuple[str 
 @click.option("--space", default="lcbench", show_default=True, help="Search space of networks: a name or a path.")
 @click.option("--jobs", "n_jobs", default=-1, show_default=True, help="Processes; -1: as many as there are cores.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0))
+@click.option(
+    "--repeats",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Trainings of each configuration with other seeds, whose mean is recorded.",
+)
 @click.option("--gradients/--no-gradients", default=True, help="Record statistics of gradients.  [default: yes]")
 @click.option("--precision", default="auto", show_default=True, help="Of matrix products: auto, float32 or bfloat16.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:i, or auto.")

@@ -32,6 +32,7 @@ def generate(
     gradients: bool = True,
     precision: str = "auto",
     device: str = "auto",
+    repeats: int = 1,
     progress: Progress | None = None,
 ) -> GenerationRun:
     """Train random configurations on tables and keep their records in a run directory.
@@ -52,6 +53,8 @@ def generate(
         gradients: record statistics of gradients too, as the large original file does.
         precision: of matrix products: "float32", "bfloat16", or "auto": what is faster for the shapes at hand.
         device: "cpu", "cuda", "cuda:i", or "auto" for the first GPU if there is one.
+        repeats: trainings of each configuration with other seeds. Its record is their mean, and has the standard
+            deviations of their final results, too: how much of a result is luck.
         progress: is told what is done.
 
     Returns:
@@ -66,15 +69,16 @@ def generate(
     """
     from autopytorch_lite.training.device import resolve_device, resolve_precision
 
-    if min(n_configs, n_epochs, n_jobs) < 1:
-        raise BudgetError(f"All numbers must be at least 1, got {n_configs=}, {n_epochs=} and {n_jobs=}.")
+    if min(n_configs, n_epochs, n_jobs, repeats) < 1:
+        given = f"{n_configs=}, {n_epochs=}, {n_jobs=} and {repeats=}"
+        raise BudgetError(f"All numbers must be at least 1, got {given}.")
     names = [table.name for table in tables]
     if len(set(names)) < len(names):
         raise DataError(f"Every table must have a name of its own, got {', '.join(names)}.")
     search_spaces.load_ranges(space)
     where = resolve_device(device)
     resolve_precision(precision, where)
-    settings = GenerationSettings(space, n_epochs, seed, gradients, precision, str(where))
+    settings = GenerationSettings(space, n_epochs, seed, gradients, precision, str(where), repeats)
     with GenerationRun.begin(run_dir, tables, settings) as run:
         _work(run, n_configs, n_jobs, progress or Progress(quiet=True))
         return run
@@ -87,7 +91,7 @@ def _work(run: GenerationRun, n_configs: int, n_jobs: int, progress: Progress) -
     with closing(_Processes(n_jobs)) as processes:
         for _ in processes.done((plan_table, (path, number, n_configs)) for number in range(run.n_tables)):
             pass
-        batches = [entry for entry in _planned(run) if entry[1].config_ids[0] < n_configs]
+        batches = [entry for entry in _planned(run) if entry[1].trainings[0] < n_configs * run.settings.repeats]
         progress.begin([batch for _, batch, _ in batches])
         tasks: list[Task] = []
         for number, batch, configs in sorted(batches, key=lambda entry: -entry[1].seconds):
@@ -101,11 +105,11 @@ def _work(run: GenerationRun, n_configs: int, n_jobs: int, progress: Progress) -
 
 
 def _planned(run: GenerationRun) -> Iterator[tuple[int, Batch, list[dict[str, object]]]]:
-    """Table, batch and its configurations."""
+    """Table, batch and the configurations of its trainings."""
     for number in range(run.n_tables):
         for plan in run.plans(number):
             for batch in plan.batches:
-                yield number, batch, [dict(plan.configs[config_id - plan.first]) for config_id in batch.config_ids]
+                yield number, batch, [dict(plan.configs[training - plan.first]) for training in batch.trainings]
 
 
 class _Processes:

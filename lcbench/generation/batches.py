@@ -66,17 +66,18 @@ def _table(path: Path, number: int) -> TrainingTable:
 
 @one_thread()
 def plan_table(path: Path, number: int, n_configs: int) -> None:
-    """Plan the configurations of a table up to number `n_configs` that are not planned yet."""
+    """Plan the trainings of a table's first `n_configs` configurations that are not planned yet."""
     run = _run(path)
     first = max((plan.last for plan in run.plans(number)), default=0)
-    if first >= n_configs:
+    if first >= n_configs * run.settings.repeats:
         return
     table = _table(path, number)
-    configs = random_configurations(run.settings.space, table.dataset.info, n_configs, run.settings.seed)[first:]
+    configs = random_configurations(run.settings.space, table.dataset.info, n_configs, run.settings.seed)
+    left = [config for config in configs for _ in range(run.settings.repeats)][first:]
     planner = _Planner(run, table)
-    for config_id, config in enumerate(configs, start=first):
-        planner.add(config_id, config)
-    run.add_plan(number, Plan(first, tuple(configs), tuple(planner.batches())))
+    for training, config in enumerate(left, start=first):
+        planner.add(training, config)
+    run.add_plan(number, Plan(first, tuple(left), tuple(planner.batches())))
 
 
 class _Planner:
@@ -86,25 +87,25 @@ class _Planner:
         self._settings, self._table = run.settings, table
         self._device = torch.device(run.settings.device)
         self._costs = CPU_COSTS if self._device.type == "cpu" else GPU_COSTS
-        self._sizes: dict[int, TrainingSize] = {}
+        self._sizes: dict[int, TrainingSize] = {}  # by training
         self._others: list[Batch] = []
 
-    def add(self, config_id: int, config: Config) -> None:
-        """Look at one configuration."""
+    def add(self, training: int, config: Config) -> None:
+        """Look at one training."""
         try:
-            prepared, rows = self._table.prepare(config_id, config)
+            prepared, rows = self._table.prepare(training, config)
         except (SpaceError, DivergedError) as error:
-            self._others.append(Batch((config_id,), False, (), (), 0.0, (1.0,), error=str(error)))
+            self._others.append(Batch((training,), False, (), (), 0.0, (1.0,), error=str(error)))
             return
         trainer = prepared.trainer
         if obstacle(trainer) is None:
-            self._sizes[config_id] = _size(trainer, rows)
+            self._sizes[training] = _size(trainer, rows)
         else:
             precisions = (trainer.precision,)
-            self._others.append(Batch((config_id,), False, precisions, precisions, self._lone_seconds(trainer), (1.0,)))
+            self._others.append(Batch((training,), False, precisions, precisions, self._lone_seconds(trainer), (1.0,)))
 
     def batches(self) -> list[Batch]:
-        """All batches, by first configuration."""
+        """All batches, by first training."""
         ids, sizes = list(self._sizes), list(self._sizes.values())
         max_seconds = MAX_STACK_SECONDS / self._settings.n_epochs
         n_outputs = self._n_rows[1] * self._table.dataset.info.n_outputs
@@ -113,7 +114,7 @@ class _Planner:
             sizes, *self._n_rows, costs=self._costs, max_networks=max_networks, max_seconds=max_seconds
         )
         stacks = [self._stack(sorted(ids[position] for position in group)) for group in groups]
-        return sorted([*stacks, *self._others], key=lambda batch: batch.config_ids)
+        return sorted([*stacks, *self._others], key=lambda batch: batch.trainings)
 
     @property
     def _n_rows(self) -> tuple[int, int]:
@@ -121,11 +122,11 @@ class _Planner:
         n_rows = self._table.n_rows
         return n_rows["train"], sum(n_rows.values())
 
-    def _stack(self, config_ids: Sequence[int]) -> Batch:
-        sizes = [self._sizes[config_id] for config_id in config_ids]
+    def _stack(self, trainings: Sequence[int]) -> Batch:
+        sizes = [self._sizes[training] for training in trainings]
         own = [self._seconds([size]) for size in sizes]
         return Batch(
-            tuple(config_ids),
+            tuple(trainings),
             True,
             self._precisions(sizes, max(size.batch_size for size in sizes), in_training=True),
             self._precisions(sizes, _EVALUATED_ROWS, in_training=False),
@@ -168,10 +169,10 @@ def train_batch(path: Path, number: int, batch: Batch, configs: Sequence[Config]
         path: the run directory.
         number: of the table.
         batch: what to train.
-        configs: its configurations.
+        configs: of its trainings.
     """
     run, table = _run(path), _table(path, number)
-    members = [table.prepare(*member) for member in zip(batch.config_ids, configs, strict=True)]
+    members = [table.prepare(*member) for member in zip(batch.trainings, configs, strict=True)]
     training = _training(batch, [prepared for prepared, _ in members], members[0][1])
     shares = [batch.shares[position] for position in training.order]
     started_s = time.process_time()
@@ -184,10 +185,10 @@ def train_batch(path: Path, number: int, batch: Batch, configs: Sequence[Config]
     )
     seconds = time.process_time() - started_s
     records: dict[str, Any] = {}
-    parts = zip(batch.config_ids, configs, members, logs, batch.shares, strict=True)
-    for config_id, config, (prepared, _), log, share in parts:
+    parts = zip(batch.trainings, configs, members, logs, batch.shares, strict=True)
+    for number_of_training, config, (prepared, _), log, share in parts:
         results = _facts(run, table, prepared.trainer, batch) | {"processor_seconds": share * seconds}
-        records[str(config_id)] = run_record(log, results, recorded_config(config, run.settings.space))
+        records[str(number_of_training)] = run_record(log, results, recorded_config(config, run.settings.space))
     run.add_records(number, batch, records)
 
 
@@ -210,7 +211,7 @@ def _facts(run: GenerationRun, table: TrainingTable, trainer: Trainer, batch: Ba
         "classes": info.n_outputs if info.task.is_classification else 0,
         "features": info.n_numeric + info.n_categorical,
         "trained_in": "stack" if batch.is_stacked else "trainer",
-        "stack_size": len(batch.config_ids),
+        "stack_size": len(batch.trainings),
         "bfloat16_layers": batch.precisions.count("bfloat16"),
     }
 

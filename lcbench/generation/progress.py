@@ -17,7 +17,7 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 class Progress:
-    """Shows configurations done and the time left, which is judged by the estimated time of what is left.
+    """Shows trainings done and the time left, which is judged by the estimated time of what is left.
 
     Args:
         stream: where to; standard error if None.
@@ -31,7 +31,7 @@ class Progress:
 
     def begin(self, batches: Sequence[Batch]) -> None:
         """These batches are to be done."""
-        self._n_all = sum(len(batch.config_ids) for batch in batches)
+        self._n_all = sum(len(batch.trainings) for batch in batches)
         self._work_left = sum(batch.seconds for batch in batches)
         self._n_done, self._work_done = 0, 0.0
         self._started_s = self._line_s = time.monotonic()
@@ -39,7 +39,7 @@ class Progress:
 
     def advance(self, batch: Batch, *, is_new: bool) -> None:
         """A batch is done; `is_new`: it was done now, and not by an earlier process."""
-        self._n_done += len(batch.config_ids)
+        self._n_done += len(batch.trainings)
         self._work_left -= batch.seconds
         self._work_done += batch.seconds if is_new else 0.0
         if self._bar is not None:
@@ -51,10 +51,10 @@ class Progress:
         """All is done."""
         if self._bar is not None:
             self._bar.stop()
-        self._write(f"{self._n_done} configurations done after {duration(time.monotonic() - self._started_s)}")
+        self._write(f"{self._n_done} trainings done after {duration(time.monotonic() - self._started_s)}")
 
     def _words(self) -> str:
-        return f"{self._n_done} of {self._n_all} configurations done{self._remaining()}"
+        return f"{self._n_done} of {self._n_all} trainings done{self._remaining()}"
 
     def _remaining(self) -> str:
         if self._work_done == 0:

@@ -2,8 +2,8 @@
 
     RUN_DIR/run.json               settings; another generation is refused
             tables/0/...           a stored table, see `sources.store_table`
-            tables/0/plan-0.json   configurations from number 0 on, and the batches they are trained in
-            tables/0/runs-17.json  records of the batch whose first configuration is 17
+            tables/0/plan-0.json   configurations of the trainings from number 0 on, and the batches they are in
+            tables/0/runs-17.json  records of the batch whose first training is 17
             .lock                  held by the process that writes
 
 Files appear as a whole or not at all, so what a kill costs is the batches that were being trained.
@@ -24,10 +24,11 @@ from autopytorch_lite.errors import HistoryError
 from autopytorch_lite.history.store import read_json, write_json_atomic
 from autopytorch_lite.history.whole_files import replacing
 from autopytorch_lite.types import Config
+from lcbench.generation.repeats import mean_record
 from lcbench.generation.sources import SourceTable, divided, store_table
 from lcbench.storage import RunRecord
 
-_FORMAT = 1
+_FORMAT = 2
 _N_RECENT = 64
 """Batches whose records are kept in memory while a file is written."""
 
@@ -43,6 +44,7 @@ class GenerationSettings:
         gradients: whether statistics of gradients are recorded.
         precision: of matrix products: "float32", "bfloat16", or "auto" for what is faster for a batch of trainings.
         device: "cpu", "cuda" or "cuda:i".
+        repeats: trainings of each configuration, which differ by their seed; its record is their mean.
     """
 
     space: str
@@ -51,6 +53,7 @@ class GenerationSettings:
     gradients: bool
     precision: str
     device: str
+    repeats: int = 1
 
 
 @dataclass(frozen=True)
@@ -58,16 +61,16 @@ class Batch:
     """Trainings that are done together and written as one file.
 
     Attributes:
-        config_ids: numbers of the configurations, ascending.
-        is_stacked: whether they are a stack; otherwise it is one configuration.
+        trainings: their numbers, ascending: a configuration's number times the repeats, and which of these it is.
+        is_stacked: whether they are a stack; otherwise it is one training.
         precisions: of the matrix products of every layer in training; of a network that trains alone just one.
         evaluation_precisions: of every layer in evaluation, likewise.
         seconds: estimated time.
-        shares: of the time, one per configuration.
-        error: why the configurations cannot be trained; empty if they can.
+        shares: of the time, one per training.
+        error: why the configuration cannot be trained; empty if it can.
     """
 
-    config_ids: tuple[int, ...]
+    trainings: tuple[int, ...]
     is_stacked: bool
     precisions: tuple[str, ...]
     evaluation_precisions: tuple[str, ...]
@@ -78,7 +81,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Plan:
-    """Configurations of consecutive numbers on one table, and their batches."""
+    """Trainings of consecutive numbers on one table, their configurations and batches."""
 
     first: int
     configs: tuple[Config, ...]
@@ -86,7 +89,7 @@ class Plan:
 
     @property
     def last(self) -> int:
-        """One after the last configuration."""
+        """One after the last training."""
         return self.first + len(self.configs)
 
     def to_json(self) -> dict[str, Any]:
@@ -158,35 +161,40 @@ class GenerationRun:
         return self._batch_file(number, batch).exists()
 
     def add_records(self, number: int, batch: Batch, records: dict[str, Any]) -> None:
-        """Write the records of a finished batch by configuration number; durable when this returns."""
+        """Write the records of a finished batch by number of the training; durable when this returns."""
         with replacing(self._batch_file(number, batch)) as file:
             file.write(json.dumps(records, allow_nan=False).encode())
 
     def n_records(self, n_configs: int) -> int:
         """How many runs `records` gives."""
-        return sum(
-            config_id < n_configs
-            for number in range(self.n_tables)
-            for batch in self._done(number)
-            for config_id in batch.config_ids
-        )
+        return sum(len(self._whole(self._batches_of(number), n_configs)) for number in range(self.n_tables))
 
     def records(self, n_configs: int) -> Iterator[tuple[str, str, RunRecord]]:
         """Finished runs of configurations below `n_configs`: data set, configuration id, record; in order."""
         for number in range(self.n_tables):
             name = str(read_json(self.table_folder(number) / "table.json")["name"])
-            batch_of = {config_id: batch for batch in self._done(number) for config_id in batch.config_ids}
-            for config_id in sorted(config_id for config_id in batch_of if config_id < n_configs):
-                run = self._batch_records(number, batch_of[config_id])[str(config_id)]
+            batch_of = self._batches_of(number)
+            for config_id in self._whole(batch_of, n_configs):
+                runs = [self._batch_records(number, batch_of[i])[str(i)] for i in self._trainings(config_id)]
+                run = mean_record(runs)
                 yield name, str(config_id), RunRecord(run["log"], run["results"], run["config"])
 
-    def _done(self, number: int) -> list[Batch]:
-        """The batches of a table that have records."""
+    def _trainings(self, config_id: int) -> range:
+        """Numbers of the trainings of a configuration."""
+        return range(config_id * self.settings.repeats, (config_id + 1) * self.settings.repeats)
+
+    def _whole(self, batch_of: Mapping[int, Batch], n_configs: int) -> list[int]:
+        """Configurations below `n_configs` of which all trainings are done."""
+        return [i for i in range(n_configs) if all(training in batch_of for training in self._trainings(i))]
+
+    def _batches_of(self, number: int) -> dict[int, Batch]:
+        """Of each training of a table that has a record, its batch."""
         batches = (batch for plan in self.plans(number) for batch in plan.batches)
-        return [batch for batch in batches if not batch.error and self.is_done(number, batch)]
+        done = (batch for batch in batches if not batch.error and self.is_done(number, batch))
+        return {training: batch for batch in done for training in batch.trainings}
 
     def _batch_records(self, number: int, batch: Batch) -> Mapping[str, Any]:
-        """Records by configuration id; those read last stay in memory, as the next ones asked for may be in them."""
+        """Records by training; those read last stay in memory, as the next ones asked for may be in them."""
         path = self._batch_file(number, batch)
         if path not in self._recent:
             if len(self._recent) >= _N_RECENT:
@@ -195,7 +203,7 @@ class GenerationRun:
         return self._recent[path]
 
     def _batch_file(self, number: int, batch: Batch) -> Path:
-        return self.table_folder(number) / f"runs-{batch.config_ids[0]}.json"
+        return self.table_folder(number) / f"runs-{batch.trainings[0]}.json"
 
 
 def _table_folder(path: Path, number: int) -> Path:

@@ -82,8 +82,8 @@ class TrainingTable:
         targets = torch.from_numpy(y if is_classification else y.reshape(len(y), -1))
         return Evaluation(targets, self.n_rows, info.n_outputs if is_classification else 0)
 
-    def prepare(self, config_id: int, config: Config) -> tuple[Prepared, NetworkRows]:
-        """A configuration's training, not begun, and the rows it reads; the same object where they are the same.
+    def prepare(self, training: int, config: Config) -> tuple[Prepared, NetworkRows]:
+        """A training by its number, not begun, and the rows it reads; the same object where they are the same.
 
         Raises:
             SpaceError: the configuration describes no network.
@@ -91,12 +91,12 @@ class TrainingTable:
         """
         learner = build_learner(default_graph(), config, self.dataset.info)
         if not isinstance(learner, NeuralLearner):
-            raise SpaceError(f"Learning curves are those of networks; configuration {config_id} is of another learner.")
+            raise SpaceError(f"Learning curves are those of networks; training {training} is of another learner.")
         train = self._part("train")
         key = frozenset(item for item in config.items() if item[0].split(":")[0] in _PREPROCESSING_NODES)
         if key not in self._preprocessors:
             self._preprocessors[key] = learner.fit_preprocessor(train, self._settings.seed)
-        own_seed = int(np.random.default_rng([self._settings.seed, 1, config_id, 0]).integers(2**31))
+        own_seed = int(np.random.default_rng([self._settings.seed, 1, training, 0]).integers(2**31))
         prepared = learner.prepare(train, replace(self._settings, seed=own_seed), self._preprocessors[key])
         if key not in self._rows:
             self._rows[key] = self._network_rows(prepared)

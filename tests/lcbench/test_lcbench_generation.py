@@ -22,6 +22,7 @@ from lcbench.cli import main
 from lcbench.generation import GenerationRun
 from lcbench.generation.evaluation import Evaluation
 from lcbench.generation.gradients import GradientStatistics
+from lcbench.generation.repeats import mean_record
 from lcbench.simulation import RecordedTask
 
 TAG = "Train/val_accuracy"
@@ -124,6 +125,68 @@ def test_another_generation_is_refused_in_the_same_directory(wine: Path) -> None
     result = generate("sklearn:wine", *common(wine), "--seed", 1, "--run-dir", run_dir)
     assert (result.exit_code, len(result.output.splitlines())) == (1, 1)
     assert "begun with another tables, another seed" in result.output
+
+
+def records_of(run_dir: Path) -> dict[int, dict[str, Any]]:
+    """What the files of a run's only table hold, by number of the training."""
+    files = (run_dir / "tables" / "0").glob("runs-*.json")
+    return {int(number): run for file in files for number, run in json.loads(file.read_text()).items()}
+
+
+def test_the_record_of_several_trainings_is_their_mean(tmp_path: Path) -> None:
+    out = tmp_path / "iris.json"
+    arguments = [*common(out, n_configs=2), "--repeats", 3]
+    assert "2 of 2 configurations" in generate("sklearn:iris", *arguments).output
+    trained = records_of(tmp_path / "iris.json.run")
+    assert sorted(trained) == list(range(6))
+    once = tmp_path / "once.json"
+    assert generate("sklearn:iris", *common(once, n_configs=2)).exit_code == 0
+    for config_id in range(2):
+        runs = [trained[3 * config_id + repeat] for repeat in range(3)]
+        losses = np.array([run["log"]["Train/val_cross_entropy"] for run in runs])
+        assert len(np.unique(losses[:, 1])) == 3, "each has a seed of its own"
+        for benchmark in (Benchmark(out), Benchmark(once)):
+            assert benchmark.get_config("iris", config_id) == runs[0]["config"]
+        query = Benchmark(out).query
+        np.testing.assert_allclose(query("iris", "Train/val_cross_entropy", config_id), losses.mean(axis=0))
+        assert query("iris", "deviation_val_cross_entropy", config_id) == pytest.approx(losses[:, -1].std(ddof=1))
+        assert query("iris", "repeats", config_id) == 3
+        assert query("iris", "trained_in", config_id) == "stack"
+
+
+def test_a_configuration_is_recorded_when_all_its_trainings_are(tmp_path: Path) -> None:
+    out = tmp_path / "iris.json"
+    arguments = [*common(out, n_configs=8), "--repeats", 2]
+    assert generate("sklearn:iris", *arguments).exit_code == 0
+    run_dir = tmp_path / "iris.json.run"
+    before = without_times(out)
+    ids = [int(config_id) for config_id in before["iris"]]
+    files = {file: [int(number) for number in json.loads(file.read_text())] for file in run_dir.glob("tables/0/runs-*")}
+    file, trainings = next(iter(files.items()))
+    file.unlink()
+    run = GenerationRun(run_dir)
+    left = [int(config_id) for _, config_id, _ in run.records(8)]
+    assert left == [i for i in ids if not {2 * i, 2 * i + 1} & set(trainings)]
+    assert 0 < run.n_records(8) == len(left) < 8
+    assert generate("sklearn:iris", *arguments).exit_code == 0
+    assert without_times(out) == before
+
+
+def test_the_mean_of_what_is_missing_is_missing() -> None:
+    runs = [
+        {"log": {"loss": [1.0, loss]}, "results": {"final_loss": loss, "trained_in": how, "classes": 2}, "config": {}}
+        for loss, how in ((3.0, "stack"), (None, "trainer"))
+    ]
+    mean = mean_record(runs)
+    assert mean["log"] == {"loss": [1.0, None]}
+    assert mean["results"] == {
+        "final_loss": None,
+        "trained_in": "stack, trainer",
+        "classes": 2,
+        "deviation_loss": None,
+        "repeats": 2,
+    }
+    assert mean_record(runs[:1]) is runs[0]
 
 
 class Killed(Exception):
