@@ -28,11 +28,10 @@ class Spread(NamedTuple):
     shift: float
 
 
-SPREADS = {
-    "neg_log_loss": Spread(0.2, 0.0),
-    "roc_auc": Spread(0.3, 0.5),
-    "average_precision": Spread(0.3, 0.5),
-}
+ORDER_METRICS = ("roc_auc", "average_precision")
+"""Metrics of two classes that only ask who is ahead of whom."""
+
+SPREADS = {"neg_log_loss": Spread(0.2, 0.0), **dict.fromkeys(ORDER_METRICS, Spread(0.3, 0.5))}
 """By metric. The others compare predicted labels, which selection has chosen as they are, or no probabilities."""
 
 _LARGEST = (1.0, 5.0)
@@ -62,6 +61,10 @@ class Calibration:
         if self == UNCHANGED:
             return predictions
         return np.asarray(softmax(self._logits(_logs(predictions)), axis=1))
+
+    def changes(self, metric: str) -> bool:
+        """Whether a metric, by its scikit-learn name, sees a difference; one that only asks for the order does not."""
+        return self != UNCHANGED and metric not in ORDER_METRICS
 
     def log_likelihoods(self, logs: FloatArray, targets: Array) -> FloatArray:
         """Of the true classes, shape (n_rows,), given logarithms of probabilities, shape (n_rows, n_classes)."""

@@ -65,7 +65,7 @@ def race_panel(run: RunRecord, shown: Sequence[Family]) -> Panel:
     figure.update_yaxes(**loss_axis(drawn))
     figure.update_xaxes(rangemode="tozero")
     of_ensemble = "; the thick one is the ensemble" if steps else ""
-    if steps and run.calibration.temperature != 1:
+    if steps and run.calibration.changes(run.metric):
         of_ensemble += ", whose probabilities are calibrated, even those of a single model"
     caption = f"Each line is the best model of a family so far, at whatever budget{of_ensemble}."
     return Panel("families", _race_sentence(run, shown), caption, figure)

@@ -40,6 +40,12 @@ def test_where_only_the_order_counts_two_classes_have_a_shift_too(name):
     np.testing.assert_allclose(truth(probabilities)[:, 1], 1 / (1 + np.exp(-log_odds / 0.6 - 1.2)))
 
 
+def test_what_a_metric_sees_of_it():
+    assert Calibration(0.5).changes("neg_log_loss")
+    assert not Calibration(0.5, 1.0).changes("roc_auc")
+    assert not UNCHANGED.changes("neg_log_loss")
+
+
 def test_it_improves_other_rows():
     found = calibration_of(LOG_LOSS, *draw(2000, Calibration(0.6)))
     labels, probabilities = draw(5000, Calibration(0.6), seed=1)

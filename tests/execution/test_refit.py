@@ -14,6 +14,7 @@ from autopytorch_lite.execution.refit import (
     without_early_stopping,
 )
 from autopytorch_lite.execution.workers import SerialExecutor
+from autopytorch_lite.history.events import Event, EventKind
 from autopytorch_lite.history.trial import Finished, Proposal, Proposed, Status, TrialKey
 
 STOPS_EARLY = {"early_stopping:__choice__": "patience", "early_stopping:patience:patience": 5, "x": 1.0}
@@ -44,6 +45,20 @@ def test_a_plan_has_seconds_of_all_rungs_on_all_rows_and_most_weight_per_second_
     refits = planned({slow: 0.6, fast: 0.4})
     assert [(refit.key, refit.seconds) for refit in refits] == [(fast, 1.25), (slow, 7.5)]
     assert planned({TrialKey(0, 3): 1.0})[0].seconds == 2.5
+
+
+def test_a_search_that_is_watched_is_known_like_its_history():
+    planner = RefitPlanner(growth=1.25)
+    proposals = {}
+    for line in history():
+        if isinstance(line, Proposed):
+            proposals[line.key] = line.proposal
+            planner.watch(Event(EventKind.EVALUATION_START, 0.0, proposal=line.proposal))
+        else:
+            planner.watch(Event(EventKind.EVALUATION_END, 0.0, proposal=proposals[line.key], finished=line))
+    weights = {TrialKey(0, 9): 0.5, TrialKey(1, 9): 0.5, TrialKey(2, 3): 0.0}
+    assert planner.plan(weights) == planned(weights)
+    assert len(planner.plan(weights)) == 2
 
 
 def test_early_stopping_is_replaced_by_the_epochs_it_chose():
