@@ -3,7 +3,8 @@
 The mean of many models is less sure than each of them, and on new rows all folds vote, not one: one temperature for all
 classes (Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", ICML 2017, section 4.2). A metric
 that only asks who is ahead of whom selects models of any scale: there, two classes have a temperature and a shift of
-the log odds (Platt, "Probabilistic outputs for support vector machines", 1999), which keeps the order and so the loss.
+the log odds (Platt, "Probabilistic outputs for support vector machines", 1999), which keeps the order, up to
+rounding next to 0 and 1, and so the loss.
 Both have a prior around no correction: where nothing is ever mistaken, the rows alone would allow any certainty.
 """
 
