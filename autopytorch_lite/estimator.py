@@ -308,6 +308,7 @@ class _AutoTabular(BaseEstimator):
             to_load_s = max(now - serving, 0.2)
             left_s = None if time_limit is None else max(time_limit - (now - start) - to_load_s, 0.0)
             predictor = self._refitted(ensemble, predictor, left_s, n_workers)
+            ensemble, predictor = of_run.thinned(ensemble, predictor)
         self._adopt(read_json(self._run.directory.run), ensemble, predictor)
         of_run.write(ensemble)
         if not result.interrupted:

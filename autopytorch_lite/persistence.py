@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ def save(
     predictor.save_members(lambda key, fold: fold_folder(files.folder(key), fold))
     save_schemas(data_folder(directory), predictor.schema, predictor.target)
     write_json_atomic(directory.run, description)
-    write_json_atomic(directory.ensemble, ensemble.to_json())
+    write_json_atomic(directory.ensemble, replace(ensemble, voters={}).to_json())  # only voters were saved
     with HistoryStore(folder) as store:
         for line in lines:
             store.append(line)

@@ -16,6 +16,7 @@ from autopytorch_lite.ensemble.library import Ensemble, Library, Member
 from autopytorch_lite.ensemble.limit import Served, select_under_limit
 from autopytorch_lite.ensemble.loading import load_predictor
 from autopytorch_lite.ensemble.predictor import EnsemblePredictor
+from autopytorch_lite.ensemble.thinning import MANY_ROWS, choose_voters
 from autopytorch_lite.execution.baseline import BASELINE_KEY, fit_baseline
 from autopytorch_lite.execution.tabular import validation_rows
 from autopytorch_lite.history.events import Callback, Event, EventKind
@@ -23,6 +24,9 @@ from autopytorch_lite.history.store import read_json, write_json_atomic
 from autopytorch_lite.history.trial import Line, Proposed, TrialKey
 from autopytorch_lite.pipeline.graph import learner_of
 from autopytorch_lite.stored_run import StoredRun
+
+N_TIMED_ROWS = 1_000
+"""Rows that a model predicts to see how long it takes."""
 
 
 class RunEnsemble:
@@ -96,6 +100,20 @@ class RunEnsemble:
         )
         self._warn_above(limit_ms, served)
         return served.ensemble, served.predictor
+
+    def thinned(self, ensemble: Ensemble, predictor: EnsemblePredictor) -> tuple[Ensemble, EnsemblePredictor]:
+        """Both without the models that are not worth their time, where many rows would take long; see `thinning`.
+
+        As it depends on measured times, a run that is to be repeated exactly keeps all models. So does one with a limit
+        on the time for one row, whose members were chosen by what all their models take.
+        """
+        asked, data = self.run.request, self.run.dataset
+        if not asked.is_time_aware or asked.max_predict_ms_per_row is not None:
+            return ensemble, predictor
+        rows = data.table.take(np.resize(np.arange(len(data)), N_TIMED_ROWS))
+        seconds = {key: s * MANY_ROWS / N_TIMED_ROWS for key, s in predictor.model_seconds(rows).items()}
+        voters = choose_voters(predictor, seconds)
+        return replace(ensemble, voters=voters), predictor.with_voters(voters)
 
     def _raw_rows(self) -> list[Any]:
         """Rows as they are predicted, one a table, to measure with."""

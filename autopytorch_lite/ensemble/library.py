@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
@@ -46,6 +46,7 @@ class Ensemble:
         best_single_loss: its loss on the same rows.
         predict_ms: milliseconds that the ensemble takes for one row, where there is a limit on it and it was measured.
         calibration: of the mean of the members.
+        voters: which of a member's models vote, by position; all of those of members that are not named.
     """
 
     metric: str
@@ -56,6 +57,7 @@ class Ensemble:
     best_single_loss: float
     predict_ms: float | None = None
     calibration: Calibration = UNCHANGED
+    voters: Mapping[TrialKey, tuple[int, ...]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `json.dumps`."""
@@ -64,7 +66,7 @@ class Ensemble:
             "format": 1,
             "metric": self.metric,
             "loss": self.loss,
-            "members": [{**m.key._asdict(), "weight": m.weight} for m in self.members],
+            "members": [self._described(member) for member in self.members],
             "n_candidates": self.n_candidates,
             "best_single": {**best, "loss": self.best_single_loss},
             "predict_ms": self.predict_ms,
@@ -75,6 +77,7 @@ class Ensemble:
     def from_json(cls, data: dict[str, Any]) -> Ensemble:
         """Inverse of `to_json`; further entries are ignored."""
         best = data["best_single"]
+        voters = {TrialKey(m["config_id"], m["budget"]): tuple(m["models"]) for m in data["members"] if "models" in m}
         return cls(
             metric=data["metric"],
             loss=data["loss"],
@@ -84,7 +87,13 @@ class Ensemble:
             best_single_loss=best["loss"],
             predict_ms=data.get("predict_ms"),
             calibration=Calibration.from_json(data),
+            voters=voters,
         )
+
+    def _described(self, member: Member) -> dict[str, Any]:
+        """An entry of `ensemble.json`; "models" says which of them vote, where some do not."""
+        models = {"models": list(self.voters[member.key])} if member.key in self.voters else {}
+        return {**member.key._asdict(), "weight": member.weight, **models}
 
 
 class _Candidate(NamedTuple):

@@ -20,21 +20,30 @@ def load_predictor(
     """Load an ensemble's models from the files of a run, or of a saved estimator.
 
     A member's model of all rows votes beside those of the search; instead of them where the time of a row is limited.
+    Of the members in the ensemble's `voters` only some models vote.
 
     Raises:
         HistoryError: the model of a member is missing.
     """
     graph = default_graph()
-    members = tuple(
-        FittedMember(key, weight, tuple(load_learner(folder, graph) for folder in _model_folders(files, key, ensemble)))
-        for key, weight in ensemble.members
-    )
-    return EnsemblePredictor(schema, target, members, ensemble.calibration)
+    members = []
+    for key, weight in ensemble.members:
+        learners = (load_learner(folder, graph) for folder in _voting_folders(files, key, ensemble))
+        members.append(FittedMember(key, weight, tuple(learners)))
+    return EnsemblePredictor(schema, target, tuple(members), ensemble.calibration)
 
 
 def refitted_files(files: TrialFiles) -> TrialFiles:
     """Models of members that were trained on all rows, beside those of the trials of a run."""
     return TrialFiles(files.root / "refitted")
+
+
+def _voting_folders(files: TrialFiles, key: TrialKey, ensemble: Ensemble) -> list[Path]:
+    folders = _model_folders(files, key, ensemble)
+    positions = ensemble.voters.get(key, range(len(folders)))
+    if not positions or not set(positions) <= set(range(len(folders))):
+        raise HistoryError(f"The model of trial {key} is missing at {files.folder(key)}.")
+    return [folders[i] for i in positions]
 
 
 def _model_folders(files: TrialFiles, key: TrialKey, ensemble: Ensemble) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -44,7 +45,7 @@ class FittedMember:
     Attributes:
         key: identity of the trial.
         weight: share of the vote.
-        learners: one fitted learner per fold; their predictions are averaged.
+        learners: the fitted ones that vote, of folds or of all rows; their predictions are averaged.
     """
 
     key: TrialKey
@@ -98,6 +99,28 @@ class EnsemblePredictor:
         )
         alone = {member.key: self.with_weights({member.key: 1.0}) for member in self.members}
         return Timing(total_ms, {key: predictor._encoded_ms(tables) for key, predictor in alone.items()})
+
+    def model_seconds(self, table: EncodedTable) -> dict[TrialKey, float]:
+        """Processor seconds that one model of each member takes for the rows."""
+        openmp = _openmp(frozenset(type(learner) for member in self.members for learner in member.learners))
+        seconds = {}
+        with openmp.limit(limits=1):
+            for member in self.members:
+                member.learners[0].predict(table.take(slice(0, 1)))
+                start = time.process_time()
+                member.learners[0].predict(table)
+                seconds[member.key] = time.process_time() - start
+        return seconds
+
+    def with_voters(self, voters: Mapping[TrialKey, Sequence[int]]) -> EnsemblePredictor:
+        """The predictor with some models only of the members that `voters` names, by their positions."""
+        members = tuple(
+            replace(member, learners=tuple(member.learners[i] for i in voters[member.key]))
+            if member.key in voters
+            else member
+            for member in self.members
+        )
+        return replace(self, members=members)
 
     def with_weights(self, weights: Mapping[TrialKey, float]) -> EnsemblePredictor:
         """The predictor with some of its members, and other weights, which sum to one."""

@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import SVC, SVR
+from sklearn.utils import gen_batches
+from sklearn.utils.extmath import row_norms
+from sklearn.utils.multiclass import _ovr_decision_function
 
 from autopytorch_lite.pipeline.graph import Component, Float, Hyperparameter
 from autopytorch_lite.pipeline.learner import Learner
@@ -24,6 +28,9 @@ MAX_ROWS = 10_000
 
 N_CALIBRATION_FOLDS = 3
 """Folds of the training rows from which probabilities are learned."""
+
+KERNEL_CELLS = 1_000_000
+"""Similarities of rows with support vectors that are held at a time, 8 MB."""
 
 
 class SupportVectors(Component):
@@ -84,7 +91,7 @@ class SupportVectorModel(EstimatorModel):
         """See `Model.predict`."""
         machine = self.parts["machine"]
         if "calibration" not in self.parts:
-            return machine.predict(X)
+            return _decisions(machine, X)[:, 0]
         return self.parts["calibration"].predict_proba(_distances(machine, X))
 
     def _arguments(self, X: Array) -> dict[str, Any]:
@@ -105,8 +112,50 @@ def _n_distances(n_classes: int) -> int:
 
 
 def _distances(machine: SVC, X: Array) -> FloatArray:
-    """Signed distances, shape (n, 1) for two classes, else (n, n_classes)."""
-    return machine.decision_function(X).reshape(len(X), -1)
+    """Signed distances, shape (n, 1) for two classes, else (n, n_classes) of each against the others.
+
+    What `machine.decision_function` says.
+    """
+    decisions = _decisions(machine, X)
+    if len(machine.classes_) == 2:
+        return decisions
+    against_others: FloatArray = _ovr_decision_function(decisions < 0, -decisions, len(machine.classes_))
+    return against_others
+
+
+def _decisions(machine: SVC | SVR, X: Array) -> FloatArray:
+    """Weighted similarities to the support vectors, shape (n, 1), or for k > 2 classes (n, k (k - 1) / 2), by pair.
+
+    By matrix products, in about a fifth of the time of a walk from vector to vector as libsvm does it.
+    """
+    coefficients = _coefficients(machine)
+    vectors, gamma = machine.support_vectors_, machine._gamma
+    squares = row_norms(vectors, squared=True)
+    found = np.empty((len(X), coefficients.shape[1]))
+    for part in gen_batches(len(X), max(KERNEL_CELLS // max(len(vectors), 1), 1)):
+        rows = X[part]
+        distances = row_norms(rows, squared=True)[:, None] + squares - 2 * rows @ vectors.T
+        found[part] = np.exp(-gamma * np.maximum(distances, 0)) @ coefficients
+    return found + machine.intercept_
+
+
+def _coefficients(machine: SVC | SVR) -> FloatArray:
+    """Weights of the support vectors in each decision, shape (n_vectors, n_decisions).
+
+    Of a pair of classes only their own vectors count: scikit-learn's `dual_coef_` has one row less than there are
+    classes, and a vector's weights against the other classes in their order.
+    """
+    dual = machine.dual_coef_
+    if len(dual) == 1:
+        return dual.T
+    first = np.concatenate([[0], np.cumsum(machine.n_support_)])
+    pairs = list(combinations(range(len(machine.classes_)), 2))
+    coefficients = np.zeros((dual.shape[1], len(pairs)))
+    for at, (i, j) in enumerate(pairs):
+        of_i, of_j = slice(first[i], first[i + 1]), slice(first[j], first[j + 1])
+        coefficients[of_i, at] = dual[j - 1, of_i]
+        coefficients[of_j, at] = dual[i, of_j]
+    return coefficients
 
 
 SUPPORT_VECTORS = SupportVectors()

@@ -1,0 +1,64 @@
+"""Which models of an ensemble's members vote, where all of them would take long for a table of many rows.
+
+A member has a model for each fold, or one of the search and one of all rows. Its vote is their mean. Taken as
+independent and equally noisy, n models add to the ensemble's variance the square of the member's weight over n: nearly
+all that five models of a light member are worth, one of them is worth, too. So models are left out that save most time
+for what they add, as long as the variance stays close to that of all models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from autopytorch_lite.ensemble.predictor import EnsemblePredictor, FittedMember
+from autopytorch_lite.history.trial import TrialKey
+
+MANY_ROWS = 10_000
+"""What a table has that should be predicted soon."""
+
+SOON_S = 0.5
+"""Processor seconds for so many rows; an ensemble that takes no longer keeps all models."""
+
+MAX_GROWTH = 0.25
+"""By this share the variance may grow."""
+
+Voters = dict[TrialKey, tuple[int, ...]]
+"""Positions of the models that vote, of each member of which some do not."""
+
+
+def choose_voters(predictor: EnsemblePredictor, seconds: Mapping[TrialKey, float]) -> Voters:
+    """The models that vote; at least one of each member.
+
+    Args:
+        predictor: all models.
+        seconds: that one model of each member takes for `MANY_ROWS`.
+    """
+    weights = {member.key: member.weight for member in predictor.members}
+    n_left = {member.key: len(member.learners) for member in predictor.members}
+    may_grow_by = MAX_GROWTH * sum(weights[key] ** 2 / n for key, n in n_left.items())
+
+    def growth(key: TrialKey) -> float:
+        """Of the variance, without another model of the member."""
+        n = n_left[key]
+        return weights[key] ** 2 * (1 / (n - 1) - 1 / n)
+
+    while sum(n * seconds[key] for key, n in n_left.items()) > SOON_S:
+        allowed = [key for key, n in n_left.items() if n > 1 and growth(key) <= may_grow_by]
+        if not allowed:
+            break
+        key = min(allowed, key=lambda key: growth(key) / max(seconds[key], 1e-9))
+        may_grow_by -= growth(key)
+        n_left[key] -= 1
+    return _in_turn(predictor.members, n_left)
+
+
+def _in_turn(members: Sequence[FittedMember], n_left: Mapping[TrialKey, int]) -> Voters:
+    """Positions that go round, so that every fold is heard about as often; the last of two, which is of all rows."""
+    voters, n_before = {}, 0
+    for member in members:
+        n, n_models = n_left[member.key], len(member.learners)
+        if n < n_models:
+            start = n_before if n_models > 2 else 1
+            voters[member.key] = tuple(sorted((start + i) % n_models for i in range(n)))
+            n_before += n
+    return voters

@@ -1,0 +1,67 @@
+"""Which models vote where all of them would take long."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autopytorch_lite.ensemble.predictor import EnsemblePredictor, FittedMember
+from autopytorch_lite.ensemble.thinning import MAX_GROWTH, SOON_S, choose_voters
+from autopytorch_lite.history.trial import TrialKey
+
+
+def predictor_of(weights, n_models=5):
+    members = (FittedMember(TrialKey(i, 9), weight, (None,) * n_models) for i, weight in enumerate(weights))
+    return EnsemblePredictor(None, None, tuple(members))
+
+
+def numbers(predictor, seconds):
+    """How many models of each member vote."""
+    voters = choose_voters(predictor, {member.key: s for member, s in zip(predictor.members, seconds, strict=True)})
+    return [len(voters.get(member.key, member.learners)) for member in predictor.members]
+
+
+def test_a_quick_ensemble_keeps_all_models():
+    assert choose_voters(predictor_of([0.9, 0.1]), {TrialKey(0, 9): SOON_S / 10, TrialKey(1, 9): SOON_S / 10}) == {}
+
+
+def test_light_members_lose_their_models_first():
+    assert numbers(predictor_of([0.8, 0.15, 0.05]), [1.0, 1.0, 1.0]) == [5, 1, 1]
+
+
+def test_of_equal_members_the_slower_ones_do():
+    assert numbers(predictor_of([0.5, 0.5]), [SOON_S / 50, SOON_S / 5]) == [5, 4]
+
+
+def test_no_more_are_left_out_than_it_takes():
+    assert sum(numbers(predictor_of([0.98, 0.02]), [SOON_S / 9, SOON_S / 9])) == 9
+
+
+weights_and_seconds = st.lists(st.tuples(st.integers(1, 50), st.floats(0, 5)), min_size=1, max_size=12)
+
+
+@given(weights_and_seconds, st.integers(2, 6))
+def test_the_variance_stays_close_to_that_of_all_models(members, n_models):
+    total = sum(count for count, _ in members)
+    weights = [count / total for count, _ in members]
+    left = numbers(predictor_of(weights, n_models), [s for _, s in members])
+    assert min(left) >= 1
+    variance = sum(weight**2 / n for weight, n in zip(weights, left, strict=True))
+    assert variance <= (1 + MAX_GROWTH) * sum(weight**2 / n_models for weight in weights) * (1 + 1e-9)
+
+
+def test_every_fold_is_heard_about_as_often():
+    predictor = predictor_of([0.75] + [0.025] * 10)
+    voters = choose_voters(predictor, {member.key: 1.0 for member in predictor.members})
+    n_votes = Counter(fold for folds in voters.values() for fold in folds)
+    assert sum(n_votes.values()) < 5 * len(voters)
+    assert max(n_votes.values()) - min(n_votes[fold] for fold in range(5)) <= 1
+
+
+@pytest.mark.parametrize("weights", [[0.9, 0.1], [0.6, 0.2, 0.2]])
+def test_of_two_models_the_one_of_all_rows_stays(weights):
+    predictor = predictor_of(weights, n_models=2)
+    voters = choose_voters(predictor, {member.key: 1.0 for member in predictor.members})
+    assert voters
+    assert set(voters.values()) == {(1,)}
