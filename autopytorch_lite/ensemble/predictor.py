@@ -102,9 +102,8 @@ class EnsemblePredictor:
 
     def model_seconds(self, table: EncodedTable) -> dict[TrialKey, float]:
         """Processor seconds that one model of each member takes for the rows."""
-        openmp = _openmp(frozenset(type(learner) for member in self.members for learner in member.learners))
         seconds = {}
-        with openmp.limit(limits=1):
+        with self._openmp().limit(limits=1):
             for member in self.members:
                 member.learners[0].predict(table.take(slice(0, 1)))
                 start = time.process_time()
@@ -134,7 +133,7 @@ class EnsemblePredictor:
         other.
         """
         kept = table.keeping()
-        openmp = _openmp(frozenset(type(learner) for member in self.members for learner in member.learners))
+        openmp = self._openmp()
         learners = [learner for member in self.members for learner in member.learners]
         weights = [member.weight / len(member.learners) for member in self.members for _ in member.learners]
 
@@ -144,6 +143,9 @@ class EnsemblePredictor:
 
         run = map if threads is None else threads.map
         return self.calibration(weighted_average(list(run(predict, learners)), weights))
+
+    def _openmp(self) -> ThreadpoolController:
+        return _openmp(frozenset(type(learner) for member in self.members for learner in member.learners))
 
     def _encoded_ms(self, tables: Sequence[EncodedTable]) -> float:
         """Milliseconds for a row that is encoded already."""

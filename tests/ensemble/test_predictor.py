@@ -111,3 +111,18 @@ def test_probabilities_are_as_sure_as_the_temperature_says(predictor):
     surer = replace(predictor, calibration=Calibration(0.5)).predict(X)
     squares = predictor.predict(X) ** 2
     np.testing.assert_allclose(surer, squares / squares.sum(axis=1, keepdims=True), rtol=1e-6)
+
+
+def test_models_are_timed_one_of_each_member(predictor):
+    seconds = predictor.model_seconds(predictor.schema.encode(frame_of(200)[0]))
+    assert set(seconds) == {member.key for member in predictor.members}
+    assert min(seconds.values()) > 0
+
+
+def test_members_may_vote_with_some_of_their_models(predictor):
+    X, _ = frame_of(9)
+    first, second = predictor.members[0], predictor.members[1]
+    some = predictor.with_voters({first.key: (1,), second.key: (0,)})
+    assert [len(member.learners) for member in some.members] == [1, 1, 2, 2, 2]
+    assert some.members[0].learners == first.learners[1:]
+    np.testing.assert_allclose(some.predict(X), expected(some, X), rtol=1e-5, atol=1e-7)
