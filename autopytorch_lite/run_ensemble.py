@@ -112,7 +112,7 @@ class RunEnsemble:
             return ensemble, predictor
         rows = data.table.take(np.resize(np.arange(len(data)), N_TIMED_ROWS))
         seconds = {key: s * MANY_ROWS / N_TIMED_ROWS for key, s in predictor.model_seconds(rows).items()}
-        voters = choose_voters(predictor, seconds)
+        voters = choose_voters(predictor, seconds, n_folds=len(data.folds))
         return replace(ensemble, voters=voters), predictor.with_voters(voters)
 
     def _raw_rows(self) -> list[Any]:

@@ -26,12 +26,13 @@ Voters = dict[TrialKey, tuple[int, ...]]
 """Positions of the models that vote, of each member of which some do not."""
 
 
-def choose_voters(predictor: EnsemblePredictor, seconds: Mapping[TrialKey, float]) -> Voters:
+def choose_voters(predictor: EnsemblePredictor, seconds: Mapping[TrialKey, float], *, n_folds: int) -> Voters:
     """The models that vote; at least one of each member.
 
     Args:
         predictor: all models.
         seconds: that one model of each member takes for `MANY_ROWS`.
+        n_folds: of the search; after a holdout, which is one, the last model is the one of all rows.
     """
     weights = {member.key: member.weight for member in predictor.members}
     n_left = {member.key: len(member.learners) for member in predictor.members}
@@ -49,16 +50,16 @@ def choose_voters(predictor: EnsemblePredictor, seconds: Mapping[TrialKey, float
         key = min(allowed, key=lambda key: growth(key) / max(seconds[key], 1e-9))
         may_grow_by -= growth(key)
         n_left[key] -= 1
-    return _in_turn(predictor.members, n_left)
+    return _positions(predictor.members, n_left, in_turn=n_folds > 1)
 
 
-def _in_turn(members: Sequence[FittedMember], n_left: Mapping[TrialKey, int]) -> Voters:
-    """Positions that go round, so that every fold is heard about as often; the last of two, which is of all rows."""
+def _positions(members: Sequence[FittedMember], n_left: Mapping[TrialKey, int], *, in_turn: bool) -> Voters:
+    """The last models, or those of folds whose turn it is, so that each fold is heard about as often."""
     voters, n_before = {}, 0
     for member in members:
         n, n_models = n_left[member.key], len(member.learners)
         if n < n_models:
-            start = n_before if n_models > 2 else 1
+            start = n_before if in_turn else n_models - n
             voters[member.key] = tuple(sorted((start + i) % n_models for i in range(n)))
             n_before += n
     return voters

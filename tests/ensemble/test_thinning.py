@@ -16,14 +16,19 @@ def predictor_of(weights, n_models=5):
     return EnsemblePredictor(None, None, tuple(members))
 
 
+def _voters(predictor, seconds, n_folds=5):
+    of_member = {member.key: s for member, s in zip(predictor.members, seconds, strict=True)}
+    return choose_voters(predictor, of_member, n_folds=n_folds)
+
+
 def numbers(predictor, seconds):
     """How many models of each member vote."""
-    voters = choose_voters(predictor, {member.key: s for member, s in zip(predictor.members, seconds, strict=True)})
+    voters = _voters(predictor, seconds)
     return [len(voters.get(member.key, member.learners)) for member in predictor.members]
 
 
 def test_a_quick_ensemble_keeps_all_models():
-    assert choose_voters(predictor_of([0.9, 0.1]), {TrialKey(0, 9): SOON_S / 10, TrialKey(1, 9): SOON_S / 10}) == {}
+    assert _voters(predictor_of([0.9, 0.1]), [SOON_S / 10] * 2) == {}
 
 
 def test_light_members_lose_their_models_first():
@@ -51,17 +56,17 @@ def test_the_variance_stays_close_to_that_of_all_models(members, n_models):
     assert variance <= (1 + MAX_GROWTH) * sum(weight**2 / n_models for weight in weights) * (1 + 1e-9)
 
 
-def test_every_fold_is_heard_about_as_often():
-    predictor = predictor_of([0.75] + [0.025] * 10)
-    voters = choose_voters(predictor, {member.key: 1.0 for member in predictor.members})
+@pytest.mark.parametrize("n_folds", [2, 5])
+def test_every_fold_is_heard_about_as_often(n_folds):
+    predictor = predictor_of([0.75] + [0.025] * 10, n_models=n_folds)
+    voters = _voters(predictor, [1.0] * 11, n_folds)
     n_votes = Counter(fold for folds in voters.values() for fold in folds)
-    assert sum(n_votes.values()) < 5 * len(voters)
-    assert max(n_votes.values()) - min(n_votes[fold] for fold in range(5)) <= 1
+    assert sum(n_votes.values()) < n_folds * len(voters)
+    assert max(n_votes.values()) - min(n_votes[fold] for fold in range(n_folds)) <= 1
 
 
 @pytest.mark.parametrize("weights", [[0.9, 0.1], [0.6, 0.2, 0.2]])
-def test_of_two_models_the_one_of_all_rows_stays(weights):
-    predictor = predictor_of(weights, n_models=2)
-    voters = choose_voters(predictor, {member.key: 1.0 for member in predictor.members})
+def test_after_a_holdout_the_model_of_all_rows_stays(weights):
+    voters = _voters(predictor_of(weights, n_models=2), [1.0] * len(weights), n_folds=1)
     assert voters
     assert set(voters.values()) == {(1,)}

@@ -32,6 +32,6 @@ def test_values_are_the_prediction(rows):
 
 def test_no_support_vectors_at_all_is_the_intercept(rows):
     X, unseen = rows
-    machine = SVR(epsilon=10.0).fit(X, X[:, 0])
+    machine = SVR(gamma=0.3, epsilon=10.0).fit(X, X[:, 0])
     assert not len(machine.support_vectors_)
     np.testing.assert_allclose(_decisions(machine, unseen)[:, 0], machine.predict(unseen))

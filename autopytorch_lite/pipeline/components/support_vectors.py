@@ -126,10 +126,11 @@ def _distances(machine: SVC, X: Array) -> FloatArray:
 def _decisions(machine: SVC | SVR, X: Array) -> FloatArray:
     """Weighted similarities to the support vectors, shape (n, 1), or for k > 2 classes (n, k (k - 1) / 2), by pair.
 
-    By matrix products, in about a fifth of the time of a walk from vector to vector as libsvm does it.
+    By matrix products, in about a fifth of the time of a walk from vector to vector as libsvm does it; for a
+    single row scikit-learn's own `rbf_kernel` takes longer than the whole machine.
     """
     coefficients = _coefficients(machine)
-    vectors, gamma = machine.support_vectors_, machine._gamma
+    vectors, gamma = machine.support_vectors_, machine.gamma
     squares = row_norms(vectors, squared=True)
     found = np.empty((len(X), coefficients.shape[1]))
     for part in gen_batches(len(X), max(KERNEL_CELLS // max(len(vectors), 1), 1)):
