@@ -22,9 +22,10 @@ demo: $(VENV)/installed
 	@rm -rf demo_run
 	@$(BIN)/autopytorch-lite fit "$(DATA)" $(if $(TARGET),--target "$(TARGET)") --time $(TIME) --holdout $(HOLDOUT) --out demo_run
 
-# One thread per process: the tests run side by side. The test line comes last, so that its closing line is the last one.
+# One thread per process: the tests run side by side, in long stretches, so that few fixtures are made twice. The test line
+# comes last, so that its closing line is the last one.
 test: lint types
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term-missing:skip-covered --cov-fail-under=85
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal --cov --cov-report=term-missing:skip-covered --cov-fail-under=85
 
 lint: $(VENV)/installed-test
 	@$(BIN)/ruff check .

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -115,14 +116,23 @@ def test_reading_while_another_thread_writes(tmp_path: Path) -> None:
     assert len(HistoryStore(tmp_path).read()) == n_lines
 
 
-def test_ten_thousand_lines_are_read_within_a_second(tmp_path: Path) -> None:
+def test_ten_thousand_lines_are_read_about_as_fast_as_their_json(tmp_path: Path) -> None:
+    """Half a second on an idle machine, of which the standard library takes more than half."""
     curve = tuple(1 / (epoch + 1) for epoch in range(50))
     with HistoryStore(tmp_path) as store:
         text = dump_line(Finished(TrialKey(0, 50), loss=0.5, curve=curve, metrics={"auc": 0.5, "accuracy": 0.5}))
-        store.directory.history.write_text((text + "\n") * 10_000)
-        start = time.process_time()
+        content = (text + "\n") * 10_000
+        store.directory.history.write_text(content)
         assert len(store.read()) == 10_000
-    assert time.process_time() - start < 1.0
+        ratios = [_seconds(store.read) / _seconds(lambda: [*map(json.loads, content.splitlines())]) for _ in range(3)]
+    assert min(ratios) < 6  # measured: 1.7, and 3 while lines are traced for coverage
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    """Of the processor: machines that run tests are shared."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
 
 
 class FullDisk(io.BytesIO):

@@ -23,6 +23,8 @@ from tests.contracts.check_searcher import (
 )
 from tests.search.spaces import flat_space, small_space, spaces, tree_space
 
+pytestmark = pytest.mark.slow
+
 EARLY_MODEL = {"min_points_in_model": 2, "random_fraction": 0.1}
 KINDS = {
     "random": partial(RandomSearch, max_budget=9),

@@ -19,6 +19,8 @@ from autopytorch_lite.history.store import HistoryStore
 from autopytorch_lite.history.summary import closed, open_proposals
 from autopytorch_lite.history.trial import Finished, Line, Proposed, Status
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
 import signal, sys, time
 from pathlib import Path
