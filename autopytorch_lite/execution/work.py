@@ -102,6 +102,11 @@ def work(config: Config, sizes: Sizes, budget: int, resume_from: int | None = No
     return Work(family, {kind: sizes.n_folds * amount for kind, amount in amounts.items()})
 
 
+def family_of(config: Config) -> str:
+    """The family of a configuration's learner; networks are told apart by backbone."""
+    return _family(config)[0]
+
+
 def _family(config: Config) -> tuple[str, _Count]:
     learner = str(config.get(LEARNER))
     if learner == NEURAL:

@@ -2,6 +2,7 @@
 
 python -m benchmarks.portfolio build DATA_FOLDER --out FOLDER
 python -m benchmarks.portfolio select FOLDER --out RESULTS
+python -m benchmarks.portfolio replay FOLDER --time 5,15,60
 python -m benchmarks.portfolio lcbench DATA_FOLDER --date 2026-11-21
 """
 
@@ -11,6 +12,7 @@ import click
 
 from benchmarks.portfolio.build import build
 from benchmarks.portfolio.lcbench import lcbench
+from benchmarks.portfolio.replay import replay
 from benchmarks.portfolio.select import select
 
 
@@ -21,6 +23,7 @@ def main() -> None:
 
 main.add_command(build)
 main.add_command(select)
+main.add_command(replay)
 main.add_command(lcbench)
 
 if __name__ == "__main__":

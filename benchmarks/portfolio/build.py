@@ -66,7 +66,8 @@ def build(
         wanted = chosen_candidates(names(sources), names(families))
         every_table: list[ReadableTable] = [*read_manifest(folder), *BUNDLED]
         readable = choose(every_table, names(tables))
-        pool = PoolFolder(out, {"constraint": {"max_rows": max_rows, "limit_s": limit, "binary_metric": binary_metric}})
+        constraint = {"max_rows": max_rows, "limit_s": limit, "binary_metric": binary_metric, "by_rung": True}
+        pool = PoolFolder(out, {"constraint": constraint})
         tasks = prepare(readable, pool.path / "tasks", max_rows=max_rows, binary_metric=binary_metric)
         train_missing(pool, tasks, wanted, n_jobs=jobs, limit_s=limit, seconds_per_table=seconds_per_table)
         pool.results.finish()

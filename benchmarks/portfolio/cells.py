@@ -51,6 +51,9 @@ WAVES = (("by_hand",), ("published", "drawn"), ("paper",))
 """Sources in the order in which they are trained; within a wave what is cheap comes first."""
 
 
+ROW_KINDS = ("validation", "unseen")
+"""Rows that are predicted after each rung; arrays of predictions are named by kind and epochs."""
+
 Cell: TypeAlias = tuple[PoolTask, Candidate]
 
 
@@ -95,10 +98,18 @@ class PoolFolder:
         """Where `tasks.prepare` puts a table."""
         return self.path / "tasks" / task
 
-    def predictions(self, task: str, candidate: str) -> tuple[FloatArray, FloatArray]:
-        """Predictions of the validation rows and of the unseen rows, float32, shapes (n_rows, n_outputs)."""
-        with np.load(_predictions_file(self.path, task, candidate), allow_pickle=False) as arrays:
-            return arrays["validation"], arrays["unseen"]
+    def predictions(self, task: PoolTask, candidate: str, budget: int | None = None) -> tuple[FloatArray, FloatArray]:
+        """Predictions of the validation rows and of the unseen rows, float32, shapes (n_rows, n_outputs).
+
+        Args:
+            task: the table.
+            candidate: its name.
+            budget: a rung, epochs; None: the last.
+        """
+        rung = task.max_budget if budget is None else budget
+        with np.load(_predictions_file(self.path, task.name, candidate), allow_pickle=False) as arrays:
+            validation, unseen = (arrays[f"{kind}{rung}"] for kind in ROW_KINDS)
+        return validation, unseen
 
 
 @dataclass(frozen=True)
@@ -116,21 +127,41 @@ class CellObjective:
     candidates: Mapping[str, Candidate]
 
     def __call__(self, config: Config, budget: int, checkpoint: Checkpoint) -> Result:
-        """The validation loss; CPU seconds and the loss on unseen rows are in its info."""
+        """The validation loss; CPU seconds and the loss on unseen rows, of each rung, are in its info."""
         task = open_task(self.root / "tasks" / str(config["task"]))
         candidate = self.candidates[str(config["candidate"])]
         fitted = candidate.fitted(task.info)
         assert fitted is not None, "cells of candidates that do not apply are not submitted"
-        start = time.process_time()
-        result = task.objective()(fitted, budget, checkpoint)
-        seconds = time.process_time() - start
-        validation = np.load(checkpoint.folder / VALIDATION_PREDICTIONS)
-        unseen = _predict_unseen(task, checkpoint.folder)
+        rows: list[Row] = []
+        predictions: dict[str, Any] = {}
+        here = checkpoint
+        for rung in task.rungs:
+            previous = here.folder if rows else None
+            here = replace(checkpoint, folder=checkpoint.folder / f"rung{rung}", previous=previous)
+            here.folder.mkdir()
+            result, row, of_rung = _trained_to(rung, task, fitted, here)
+            rows.append(row)
+            predictions |= of_rung
         with replacing(_predictions_file(self.root, task.name, candidate.name)) as file:
-            np.savez_compressed(file, validation=validation.astype(np.float32), unseen=unseen.astype(np.float32))
+            np.savez_compressed(file, **predictions)
         _empty(checkpoint.folder)
-        info = {"cpu_seconds": seconds, "unseen_loss": task.metric.loss(task.unseen[1], unseen)}
+        cpu_seconds = sum(row["cpu_seconds"] for row in rows)
+        info = {"cpu_seconds": cpu_seconds, "unseen_loss": rows[-1]["unseen_loss"], "rungs": rows}
         return replace(result, curve=(), curves={}, info=info)
+
+
+def _trained_to(
+    budget: int, task: PoolTask, config: Config, checkpoint: Checkpoint
+) -> tuple[Result, Row, dict[str, FloatArray]]:
+    """One rung of a training: its result, what is kept of that, and predictions by kind of rows and epochs."""
+    start = time.process_time()
+    result = task.objective()(config, budget, checkpoint)
+    seconds = time.process_time() - start
+    validation, unseen = np.load(checkpoint.folder / VALIDATION_PREDICTIONS), _predict_unseen(task, checkpoint.folder)
+    unseen_loss = task.metric.loss(task.unseen[1], unseen)
+    row = {"budget": budget, "loss": result.loss, "unseen_loss": unseen_loss, "cpu_seconds": seconds}
+    predictions = zip(ROW_KINDS, (validation, unseen), strict=True)
+    return result, row, {f"{kind}{budget}": values.astype(np.float32) for kind, values in predictions}
 
 
 def train_missing(
@@ -227,7 +258,7 @@ def _row(line: Finished, task: PoolTask) -> Row:
     facts = {"status": line.status.value, "reason": line.error, "seconds": line.seconds, "metric": task.metric.label}
     if not line.ok:
         return facts
-    measured = {name: line.info[name] for name in ("cpu_seconds", "unseen_loss")}
+    measured = {name: line.info[name] for name in ("cpu_seconds", "unseen_loss", "rungs")}
     return {**facts, "validation_loss": line.loss, **measured, "metrics": dict(line.metrics)}
 
 

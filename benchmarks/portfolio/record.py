@@ -181,9 +181,7 @@ def read_records(
 
 def _read(pool: PoolFolder, task: PoolTask, candidates: Sequence[Candidate]) -> TaskRecord:
     rows = {c.name: pool.row(task.name, c) or {} for c in candidates}
-    pairs = [
-        pool.predictions(task.name, c.name) if rows[c.name]["status"] == "ok" else (None, None) for c in candidates
-    ]
+    pairs = [pool.predictions(task, c.name) if rows[c.name]["status"] == "ok" else (None, None) for c in candidates]
     seconds = np.array([seconds_of(rows[c.name]) for c in candidates])
     return TaskRecord(
         task.name,

@@ -49,7 +49,7 @@ def select(folder: Path, out: Path, tables: str, size: int, save: Path | None, d
     candidates.json, portfolios.json (of all tables, and without each one), held_out.json and results.md.
     """
     try:
-        pool, records, candidates = _read(folder, names(tables))
+        pool, records, candidates = read_pool(folder, names(tables))
         numbers = eligible(candidates)
         without = learned_without(records, numbers, size)
         whole = learned_order(records, numbers, size)
@@ -66,7 +66,13 @@ def select(folder: Path, out: Path, tables: str, size: int, save: Path | None, d
     click.echo(text)
 
 
-def _read(folder: Path, wanted: Sequence[str]) -> tuple[PoolFolder, list[TaskRecord], list[Candidate]]:
+def read_pool(folder: Path, wanted: Sequence[str]) -> tuple[PoolFolder, list[TaskRecord], list[Candidate]]:
+    """A pool, its tables of these names or all, and the candidates that have a row on each.
+
+    Raises:
+        UnknownNameError: the pool has no such table.
+        DataError: the folder is no pool, or no candidate has a row on each table.
+    """
     pool = PoolFolder.open(folder)
     tables = list(dict.fromkeys(key.table for key in pool.results.rows))
     for name in wanted:

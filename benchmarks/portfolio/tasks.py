@@ -20,6 +20,7 @@ from autopytorch_lite.execution.tabular import TabularObjective, validation_rows
 from autopytorch_lite.history.whole_files import replacing
 from autopytorch_lite.metrics import Metric, resolve_metric
 from autopytorch_lite.pipeline.build import default_graph
+from autopytorch_lite.search.brackets import rungs
 from autopytorch_lite.settings import resolve_budgets
 from autopytorch_lite.types import Array, DatasetInfo, Task
 from benchmarks.networks import sampled
@@ -90,6 +91,11 @@ class PoolTask:
     def validation_targets(self) -> Array:
         """Targets of the validation rows, in the order in which predictions are stored."""
         return np.asarray(self.dataset.y[validation_rows(self.dataset)])
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """Epochs of the rungs, as the estimators have them; the last is `max_budget`."""
+        return rungs(max(1, self.max_budget // 9), self.max_budget)
 
     def objective(self) -> TabularObjective:
         """Trains as the estimators do, on one thread."""

@@ -4,6 +4,7 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -13,8 +14,11 @@ from autopytorch_lite.space.activity import SpaceWalk
 from autopytorch_lite.space.compile import compile as compile_space
 from autopytorch_lite.types import DatasetInfo, Task
 from benchmarks.portfolio.__main__ import main
+from benchmarks.portfolio.cells import PoolFolder
 from benchmarks.portfolio.files import read_portfolio, write_portfolios
 from benchmarks.portfolio.pool import Candidate, drawn, pool
+from benchmarks.portfolio.replay import RecordedTable
+from benchmarks.portfolio.tasks import open_task
 from benchmarks.tabular.__main__ import Plan
 from benchmarks.tabular.fits import Constraint
 from benchmarks.tabular.results import RowKey
@@ -75,6 +79,53 @@ def test_every_cell_has_a_row_and_predictions(trained: Path) -> None:
     assert all(0 < row["unseen_loss"] < 0.1 for row in rows if row["metric"] == "roc_auc")
     assert len(list((trained / "predictions").rglob("*.npz"))) == len(rows)
     assert not [path for path in (trained / "files").rglob("*") if path.is_file()]  # models are not kept
+
+
+def test_every_rung_is_predicted_and_its_predictions_have_its_loss(trained: Path) -> None:
+    folder = PoolFolder.open(trained)
+    candidate = next(c for c in pool() if c.family == "linear")
+    for name in TABLES:
+        task = open_task(folder.task_folder(name))
+        rungs = folder.row(name, candidate)["rungs"]
+        assert [rung["budget"] for rung in rungs] == list(task.rungs)
+        assert len(rungs) == 3
+        for rung in rungs:
+            validation, unseen = folder.predictions(task, candidate.name, rung["budget"])
+            assert task.metric.loss(task.validation_targets, validation) == pytest.approx(rung["loss"], rel=1e-4)
+            assert task.metric.loss(task.unseen[1], unseen) == pytest.approx(rung["unseen_loss"], rel=1e-4)
+
+
+def test_searches_are_replayed_over_what_was_trained(trained: Path, tmp_path: Path) -> None:
+    out = tmp_path / "rows.jsonl"
+    results = [
+        invoke("replay", trained, "--time", "2,20", "--seeds", "1", "--set", "foresight=2", "--out", out)
+        for _ in range(2)
+    ]
+    assert results[0].exit_code == 0, results[0].output
+    assert results[0].stdout == results[1].stdout
+    assert [line.split(" | ")[0] for line in results[0].stdout.splitlines()[2:]] == [f"| {t}" for t in (*TABLES, "all")]
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert rows[: len(rows) // 2] == rows[len(rows) // 2 :]
+    for short, long in zip(rows[::2], rows[1::2], strict=True):
+        assert (short["table"], short["time"], long["time"]) == (long["table"], 2, 20)
+        assert short["n_trials"] < long["n_trials"]
+        assert long["validation_loss"] <= short["validation_loss"]
+        assert {row["foresight"] for row in (short, long)} == {2}
+
+
+def test_a_configuration_goes_as_the_nearest_one_of_its_family(trained: Path) -> None:
+    folder = PoolFolder.open(trained)
+    linear = [c for c in pool() if c.family == "linear"]
+    task = open_task(folder.task_folder(TABLES[0]))
+    table = RecordedTable(folder, task, linear)
+    for candidate in linear:
+        config = candidate.fitted(task.info)
+        rungs = folder.row(task.name, candidate)["rungs"]
+        curve = table.curves(config, task.max_budget)
+        assert curve.losses[[rung["budget"] - 1 for rung in rungs]].tolist() == [rung["loss"] for rung in rungs]
+        assert (np.diff(curve.seconds) > 0).all()
+        moved = {name: value * 1.001 if isinstance(value, float) else value for name, value in config.items()}
+        assert table.nearest(moved) == table.nearest(config)
 
 
 def test_a_second_sitting_trains_only_what_is_missing(trained: Path, data_folder: Path) -> None:
