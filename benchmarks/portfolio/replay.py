@@ -16,12 +16,12 @@ import numpy as np
 
 from autopytorch_lite.ensemble.library import Library
 from autopytorch_lite.ensemble.selection import weighted_average
-from autopytorch_lite.errors import AutoPyTorchLiteError
+from autopytorch_lite.errors import AutoPyTorchLiteError, UnknownNameError
 from autopytorch_lite.execution.costs import EvaluationCosts, load_prior
 from autopytorch_lite.execution.simulated import SimulatedCurve, SimulatedExecutor
 from autopytorch_lite.execution.work import Sizes, family_of
 from autopytorch_lite.history.store import MemoryStore
-from autopytorch_lite.history.trial import TrialKey
+from autopytorch_lite.history.trial import Proposed, TrialKey
 from autopytorch_lite.pipeline.build import default_graph
 from autopytorch_lite.run import COST_EXPONENT, MIN_TRIAL_LIMIT_S
 from autopytorch_lite.search import FreezeThaw
@@ -40,6 +40,9 @@ from benchmarks.portfolio.record import ENSEMBLE_SIZE, TaskRecord
 from benchmarks.portfolio.select import read_pool
 from benchmarks.portfolio.tasks import PoolTask, open_task
 from search_spaces import load_portfolio, load_ranges
+
+OPTIONS = {"cost_exponent": float, "eta": float, "foresight": float, "n_candidates": int, "n_local": int}
+"""What may be set of `FreezeThaw`."""
 
 OVERHEAD_S = 0.05
 """Seconds of an evaluation beside its training."""
@@ -144,7 +147,7 @@ def replayed(table: RecordedTable, policy: Policy, portfolio: Sequence[Config], 
         time_limit=policy.time_s,
         trial_time_limit=max(policy.time_s / 4, MIN_TRIAL_LIMIT_S),
     )
-    configs = {line.key.config_id: line.proposal.config for line in result.lines if hasattr(line, "proposal")}
+    configs = {line.key.config_id: line.proposal.config for line in result.lines if isinstance(line, Proposed)}
 
     def read(key: TrialKey) -> FloatArray:
         return table.validation(configs[key.config_id], key.budget)
@@ -170,8 +173,10 @@ def _numbers(text: str) -> list[float]:
 
 def _option(text: str) -> tuple[str, float]:
     name, _, value = text.partition("=")
+    if name not in OPTIONS:
+        raise UnknownNameError("option", name, OPTIONS)
     try:
-        return name, float(value)
+        return name, OPTIONS[name](value)
     except ValueError as error:
         raise click.BadParameter(f"must be NAME=NUMBER, got {text!r}.") from error
 

@@ -113,6 +113,12 @@ def test_searches_are_replayed_over_what_was_trained(trained: Path, tmp_path: Pa
         assert {row["foresight"] for row in (short, long)} == {2}
 
 
+def test_an_unknown_option_of_the_search_is_one_line(trained: Path) -> None:
+    result = invoke("replay", trained, "--set", "foresigt=2")
+    assert result.exit_code == 1
+    assert "did you mean 'foresight'" in result.output
+
+
 def test_a_configuration_goes_as_the_nearest_one_of_its_family(trained: Path) -> None:
     folder = PoolFolder.open(trained)
     linear = [c for c in pool() if c.family == "linear"]
