@@ -113,7 +113,7 @@ class TableRun(StoredRun):
                 run_dir=self.directory.path,
                 time_limit=time_limit_s,
                 leave_s=lambda: _refits_need_s(planner, updater.current, most_s, n_workers),
-                trial_time_limit=None if time_limit_s is None else max(time_limit_s / 4, MIN_TRIAL_LIMIT_S),
+                trial_time_limit=None if time_limit_s is None else trial_limit_s(time_limit_s),
                 n_trials=n_trials,
                 stop=stop,
                 stop_trials=stop_trials,
@@ -209,6 +209,11 @@ class TableRun(StoredRun):
         planner = RefitPlanner(len(self.dataset) / len(self.dataset.folds[0].train_idx))
         planner.extend(self.lines())
         return planner
+
+
+def trial_limit_s(time_limit_s: float) -> float:
+    """What one evaluation of a search may take."""
+    return max(time_limit_s / 4, MIN_TRIAL_LIMIT_S)
 
 
 def _refits_need_s(planner: RefitPlanner, ensemble: Ensemble | None, most_s: float, n_workers: int) -> float:

@@ -16,7 +16,7 @@ from autopytorch_lite.execution.simulated import SimulatedCurve, SimulatedExecut
 from autopytorch_lite.history.store import MemoryStore
 from autopytorch_lite.history.trial import Finished, Line
 from autopytorch_lite.search import BOHB, FreezeThaw, Hyperband, RandomSearch, Searcher
-from autopytorch_lite.space.encode import VectorCodec
+from autopytorch_lite.space.encode import VectorCodec, squared_distances
 from autopytorch_lite.stopping import Standing
 from autopytorch_lite.tuner import tune
 from autopytorch_lite.types import Config, FloatArray
@@ -112,11 +112,7 @@ class RecordedTask:
 
     def _nearest(self, config: Config) -> int:
         (vector,) = self._features.vectors([config])
-        differences = self._vectors - vector
-        differences[:, self._is_choice] = differences[:, self._is_choice] != 0
-        differences = np.where(np.isnan(self._vectors) | np.isnan(vector), 1.0, differences)
-        differences[np.isnan(self._vectors) & np.isnan(vector)] = 0.0
-        return int(np.argmin((differences**2).sum(axis=1)))
+        return int(np.argmin(squared_distances(self._vectors, vector, self._is_choice)))
 
 
 class SurrogateTask:

@@ -104,3 +104,18 @@ class VectorCodec:
             return encode(value)  # type: ignore[operator]
         except (SpaceError, TypeError, ValueError) as error:
             raise SpaceError(f"{name}: {error}") from error
+
+
+def squared_distances(vectors: FloatArray, vector: FloatArray, is_choice: Array) -> FloatArray:
+    """From a configuration to others, float64, shape (m,): different choices, and active and inactive, are at 1.
+
+    Args:
+        vectors: of the others, shape (m, n_dims), NaN where inactive.
+        vector: of the configuration, shape (n_dims,).
+        is_choice: which dimensions are categorical, bool, shape (n_dims,).
+    """
+    differences = vectors - vector
+    differences[:, is_choice] = differences[:, is_choice] != 0
+    differences = np.where(np.isnan(vectors) | np.isnan(vector), 1.0, differences)
+    differences[np.isnan(vectors) & np.isnan(vector)] = 0.0
+    return np.asarray((differences**2).sum(axis=1))

@@ -23,11 +23,11 @@ from autopytorch_lite.execution.work import Sizes, family_of
 from autopytorch_lite.history.store import MemoryStore
 from autopytorch_lite.history.trial import Proposed, TrialKey
 from autopytorch_lite.pipeline.build import default_graph
-from autopytorch_lite.run import COST_EXPONENT, MIN_TRIAL_LIMIT_S
+from autopytorch_lite.run import COST_EXPONENT, trial_limit_s
 from autopytorch_lite.search import FreezeThaw
 from autopytorch_lite.space.adapt import adapt_portfolio
 from autopytorch_lite.space.compile import compile as compile_space
-from autopytorch_lite.space.encode import VectorCodec
+from autopytorch_lite.space.encode import VectorCodec, squared_distances
 from autopytorch_lite.tuner import tune
 from autopytorch_lite.types import Config, FloatArray
 from benchmarks.commands import names
@@ -111,21 +111,12 @@ class RecordedTable:
         """Which of the trainings is nearest; of any family where its own has none."""
         family = np.flatnonzero(self._families == family_of(config))
         among = family if len(family) else np.arange(len(self._families))
-        differences = self._vectors[among] - self._codec.encode(config)
-        is_choice = self._codec.n_choices > 0
-        differences[:, is_choice] = differences[:, is_choice] != 0
-        is_active = np.isfinite(self._codec.encode(config))
-        differences[np.isnan(differences)] = 1.0
-        differences[:, ~is_active] = np.isfinite(self._vectors[among])[:, ~is_active]
-        return int(among[np.argmin((differences**2).sum(axis=1))])
+        distances = squared_distances(self._vectors[among], self._codec.encode(config), self._codec.n_choices > 0)
+        return int(among[np.argmin(distances)])
 
-    def validation(self, config: Config, budget: int) -> FloatArray:
-        """Predictions of the validation rows, shape (n_rows, n_outputs)."""
-        return self._predictions(self._names[self.nearest(config)], budget)[0]
-
-    def unseen(self, config: Config, budget: int) -> FloatArray:
-        """Predictions of the unseen rows, shape (n_rows, n_outputs)."""
-        return self._predictions(self._names[self.nearest(config)], budget)[1]
+    def predictions(self, config: Config, budget: int) -> tuple[FloatArray, FloatArray]:
+        """Predictions of the validation rows and of the unseen rows, shapes (n_rows, n_outputs)."""
+        return self._predictions(self._names[self.nearest(config)], budget)
 
 
 def replayed(table: RecordedTable, policy: Policy, portfolio: Sequence[Config], seed: int) -> dict[str, Any]:
@@ -145,20 +136,20 @@ def replayed(table: RecordedTable, policy: Policy, portfolio: Sequence[Config], 
         executor=SimulatedExecutor(table.curves, policy.n_workers),
         store=MemoryStore(),
         time_limit=policy.time_s,
-        trial_time_limit=max(policy.time_s / 4, MIN_TRIAL_LIMIT_S),
+        trial_time_limit=trial_limit_s(policy.time_s),
     )
     configs = {line.key.config_id: line.proposal.config for line in result.lines if isinstance(line, Proposed)}
 
     def read(key: TrialKey) -> FloatArray:
-        return table.validation(configs[key.config_id], key.budget)
+        return table.predictions(configs[key.config_id], key.budget)[0]
 
     library = Library(read, task.validation_targets, task.metric)
     library.extend(result.lines)
     ensemble = library.build(size=ENSEMBLE_SIZE, seed=seed)
-    facts = {"table": task.name, "time": policy.time_s, "seed": seed, "n_trials": len(library), **policy.options}
+    facts = {"table": task.name, "time": policy.time_s, "seed": seed, "n_candidates": len(library), **policy.options}
     if ensemble is None:
         return {**facts, "loss": None, "validation_loss": None}
-    votes = [table.unseen(configs[member.key.config_id], member.key.budget) for member in ensemble.members]
+    votes = [table.predictions(configs[member.key.config_id], member.key.budget)[1] for member in ensemble.members]
     mean = weighted_average(votes, [member.weight for member in ensemble.members])
     loss = task.metric.loss(task.unseen[1], ensemble.calibration(mean))
     return {**facts, "loss": loss, "validation_loss": ensemble.loss}
