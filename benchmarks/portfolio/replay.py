@@ -21,7 +21,7 @@ from autopytorch_lite.execution.costs import EvaluationCosts, load_prior
 from autopytorch_lite.execution.simulated import SimulatedCurve, SimulatedExecutor
 from autopytorch_lite.execution.work import Sizes, family_of
 from autopytorch_lite.history.store import MemoryStore
-from autopytorch_lite.history.trial import Proposed, TrialKey
+from autopytorch_lite.history.trial import Finished, Proposed, TrialKey
 from autopytorch_lite.pipeline.build import default_graph
 from autopytorch_lite.run import COST_EXPONENT, trial_limit_s
 from autopytorch_lite.search import FreezeThaw
@@ -146,7 +146,8 @@ def replayed(table: RecordedTable, policy: Policy, portfolio: Sequence[Config], 
     library = Library(read, task.validation_targets, task.metric)
     library.extend(result.lines)
     ensemble = library.build(size=ENSEMBLE_SIZE, seed=seed)
-    facts = {"table": task.name, "time": policy.time_s, "seed": seed, "n_candidates": len(library), **policy.options}
+    n_finished = sum(isinstance(line, Finished) for line in result.lines)
+    facts = {"table": task.name, "time": policy.time_s, "seed": seed, "n_finished": n_finished, **policy.options}
     if ensemble is None:
         return {**facts, "loss": None, "validation_loss": None}
     votes = [table.predictions(configs[member.key.config_id], member.key.budget)[1] for member in ensemble.members]
