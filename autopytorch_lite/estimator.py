@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
+from ConfigSpace import ConfigurationSpace
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.metrics import get_scorer
 from sklearn.utils.validation import check_is_fitted
@@ -155,11 +156,9 @@ class _AutoTabular(BaseEstimator):
             max_cells_for_folds=None if self.time_limit is None else CELLS_FOR_FOLDS_PER_S * self.time_limit,
         )
         has_own_split = X_val is None and isinstance(self.resampling, str | float | int)
-        request = replace(
-            resolve_request({**arguments, "random_state": seed}, dataset.info),
-            refit=self._wants_refit(has_own_split),
-        )
-        self._run = self._open_or_create(dataset, request)
+        request, space = resolve_request({**arguments, "random_state": seed}, dataset.info)
+        request = replace(request, refit=self._wants_refit(has_own_split))
+        self._run = self._open_or_create(dataset, request, space)
         self._learn_input(self._run.dataset.schema, self._run.dataset.target)
         if self.verbose:
             print(_described(self._run.dataset, in_full=self.verbose > 1), file=sys.stderr)
@@ -250,7 +249,7 @@ class _AutoTabular(BaseEstimator):
             return int(read_json(RunDirectory(Path(self.run_dir)).run).get("seed", 0))
         return resolve_seed(self.random_state)
 
-    def _open_or_create(self, dataset: Dataset, request: RunRequest) -> TableRun:
+    def _open_or_create(self, dataset: Dataset, request: RunRequest, space: ConfigurationSpace) -> TableRun:
         if self.run_dir is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="autopytorch_lite_")
             folder = Path(self._temporary.name)
@@ -264,7 +263,8 @@ class _AutoTabular(BaseEstimator):
         if folder.exists() and any(folder.iterdir()) and not is_half_made:
             raise HistoryError(f"Run directory {folder} is not empty and holds no run; choose an empty one.")
         arguments = persistence.storable_arguments(self.get_params(deep=False))
-        return TableRun.create(folder, dataset, request, arguments=arguments, resampling=dataset.describe_folds())
+        resampling = dataset.describe_folds()
+        return TableRun.create(folder, dataset, request, arguments=arguments, resampling=resampling, space=space)
 
     def _learn_input(self, schema: TableSchema, target: TargetSchema) -> None:
         """The attributes that scikit-learn expects of anything fitted on a table."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from autopytorch_lite.ensemble.library import Ensemble
 from autopytorch_lite.ensemble.loading import refitted_files
@@ -89,8 +88,7 @@ class TableRun(StoredRun):
         Raises:
             MissingExtraError: the run was begun where more packages were installed, and its space needs them.
         """
-        space = self.space()
-        require_installed(space, default_graph())
+        require_installed(self.space, default_graph())
         self.directory.done.unlink(missing_ok=True)
         costs = self._costs() if self.request.is_time_aware else None
         executor: Executor = ProcessExecutor(
@@ -108,7 +106,7 @@ class TableRun(StoredRun):
         most_s = MAX_REFIT_SHARE * time_limit_s if self._has_refits and time_limit_s is not None else 0.0
         try:
             return tune(
-                self.searcher(space, costs),
+                self.searcher(costs),
                 executor=executor,
                 run_dir=self.directory.path,
                 time_limit=time_limit_s,
@@ -167,10 +165,10 @@ class TableRun(StoredRun):
         self.ensemble.refitted = [key for key in weights if files.existing(key) is not None]
         return len(self.ensemble.refitted)
 
-    def searcher(self, space: Any, costs: EvaluationCosts | None) -> Searcher:
+    def searcher(self, costs: EvaluationCosts | None) -> Searcher:
         """What decides which configuration of the space is evaluated next; `costs` predicts what that takes."""
         return FreezeThaw(
-            space,
+            self.space,
             min_budget=self.request.min_budget,
             max_budget=self.request.max_budget,
             eta=self.request.eta,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ConfigSpace import ConfigurationSpace
 
 from autopytorch_lite.errors import BudgetError, DataError, SpaceError, UnknownNameError
 from autopytorch_lite.metrics import resolve_metric
@@ -66,8 +67,8 @@ def _check_number(
         raise DataError(f"{name} must be {expected}, got {value!r}.")
 
 
-def resolve_request(arguments: Mapping[str, Any], info: DatasetInfo) -> RunRequest:
-    """What a run needs, from an estimator's arguments and the facts about its data.
+def resolve_request(arguments: Mapping[str, Any], info: DatasetInfo) -> tuple[RunRequest, ConfigurationSpace]:
+    """What a run needs and the space it searches, from an estimator's arguments and the facts about its data.
 
     Raises:
         UnknownNameError: no such metric, search space, portfolio, component or hyperparameter.
@@ -79,20 +80,23 @@ def resolve_request(arguments: Mapping[str, Any], info: DatasetInfo) -> RunReque
     ranges = installed_only(with_edits(_ranges(arguments["search_space"]), learner_edits(arguments["learners"])))
     min_budget, max_budget = resolve_budgets(arguments, ranges.pop("budgets", {}), info)
     limit_ms = arguments["max_predict_ms_per_row"]
-    return RunRequest(
+    graph, seed = default_graph(), resolve_seed(arguments["random_state"])
+    space = compile_space(graph, ranges, info, seed=seed)
+    request = RunRequest(
         metric=metric.name,
         ranges=ranges,
-        portfolio=_portfolio(arguments["portfolio"], ranges, info),
+        portfolio=tuple(adapt_portfolio(_configs(arguments["portfolio"]), space, graph, info)),
         min_budget=min_budget,
         max_budget=max_budget,
         eta=int(arguments["eta"]),
         ensemble_size=int(arguments["ensemble_size"]),
         device=resolve_device(arguments["device"], info)[0],
         precision=_resolve_precision(arguments["precision"]),
-        seed=resolve_seed(arguments["random_state"]),
+        seed=seed,
         is_time_aware=arguments["n_trials"] is None,
         max_predict_ms_per_row=limit_ms if limit_ms is None else float(limit_ms),
     )
+    return request, space
 
 
 def resolve_budgets(arguments: Mapping[str, Any], of_space: Mapping[str, int], info: DatasetInfo) -> tuple[int, int]:
@@ -250,13 +254,11 @@ def _option_names(choice: Any) -> list[str]:
     return [option.name for option in choice.options]
 
 
-def _portfolio(portfolio: Any, ranges: Mapping[str, Any], info: DatasetInfo) -> tuple[Config, ...]:
-    """The configurations to evaluate first, each valid in the space of this data set; see `adapt_portfolio`."""
+def _configs(portfolio: Any) -> list[Config]:
+    """The configurations to evaluate first, as they were given or stored; they need not fit the space of the data."""
     if portfolio is None:
-        return ()
-    graph = default_graph()
-    configs = _loaded(load_portfolio, portfolio) if isinstance(portfolio, str | Path) else list(portfolio)
-    return tuple(adapt_portfolio(configs, compile_space(graph, ranges, info), graph, info))
+        return []
+    return _loaded(load_portfolio, portfolio) if isinstance(portfolio, str | Path) else list(portfolio)
 
 
 def _loaded(load: Callable[[str | Path], Any], name_or_path: str | Path) -> Any:

@@ -6,11 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from ConfigSpace import ConfigurationSpace
 
 from autopytorch_lite.data.dataset import Dataset
 from autopytorch_lite.errors import HistoryError
@@ -87,7 +89,14 @@ class StoredRun:
 
     @classmethod
     def create(
-        cls, folder: Path, dataset: Dataset, request: RunRequest, *, arguments: Mapping[str, Any], resampling: str
+        cls,
+        folder: Path,
+        dataset: Dataset,
+        request: RunRequest,
+        *,
+        arguments: Mapping[str, Any],
+        resampling: str,
+        space: ConfigurationSpace | None = None,
     ) -> Self:
         """Write what was asked, then the data, into a directory that holds no run; `data/schema.json` is the last.
 
@@ -97,8 +106,11 @@ class StoredRun:
             request: what was asked, resolved.
             arguments: what was typed, plain data, for people and for `resume`.
             resampling: how validation rows were chosen, in words.
+            space: of `request` and `dataset`, where it has been compiled already, which takes tenths of a second.
         """
         run = cls(RunDirectory(folder), dataset, request)
+        if space is not None:
+            run.space = space
         run.directory.files.mkdir(parents=True, exist_ok=True)
         write_json_atomic(run.directory.run, run._description(arguments, resampling))
         rows = validation_rows(dataset)
@@ -137,7 +149,7 @@ class StoredRun:
         Raises:
             MissingExtraError: the space of this run needs packages that are not installed.
         """
-        require_installed(self.space(), default_graph())
+        require_installed(self.space, default_graph())
         if self.dataset.fingerprint != dataset.fingerprint:
             raise HistoryError(
                 f"Run directory {self.directory.path} belongs to another data set (fingerprint "
@@ -161,7 +173,8 @@ class StoredRun:
         """Predictions, models and checkpoints by trial."""
         return TrialFiles(self.directory.files)
 
-    def space(self) -> Any:
+    @cached_property
+    def space(self) -> ConfigurationSpace:
         """The joint ConfigurationSpace of this data set."""
         return compile_space(default_graph(), self.request.ranges, self.dataset.info, seed=self.request.seed)
 

@@ -34,7 +34,7 @@ from autopytorch_lite.search.sampling import ConfigurationSampler
 MakeSearcher = Callable[[], Searcher]
 
 
-def check_searcher(make: MakeSearcher, space: ConfigurationSpace, seed: int = 0, n_proposals: int = 60) -> None:
+def check_searcher(make: MakeSearcher, space: ConfigurationSpace, seed: int = 0, n_proposals: int = 40) -> None:
     """Run all checks on one kind of searcher."""
     assert isinstance(make(), Searcher)
     for n_workers, failure_rate in ((1, 0.0), (4, 0.3), (3, 1.0)):

@@ -324,7 +324,7 @@ def test_a_table_of_the_size_of_adult_takes_a_fraction_of_a_second():
         start = time.process_time()  # not the wall clock: machines that run tests are shared
         TableSchema.infer(frame).encode(frame)
         seconds.append(time.process_time() - start)
-    assert min(seconds) < 0.4
+    assert min(seconds) < 2  # 0.03 s on an idle machine
 
 
 CELLS = {
@@ -399,12 +399,17 @@ def test_a_frame_of_numbers_only_is_read_by_name_and_at_once():
     schema = TableSchema.infer(frame)
     shuffled = frame[frame.columns[::-1]].assign(extra=1)
     np.testing.assert_array_equal(schema.encode(shuffled).numeric, frame.to_numpy(dtype=float))
-    seconds = []
-    for _ in range(5):
-        start = time.process_time()
-        schema.encode(frame.iloc[[0]])
-        seconds.append(time.process_time() - start)
-    assert min(seconds) < 0.005  # column by column it took 9 ms
+    mixed = frame.assign(text="a")
+    by_column = TableSchema.infer(mixed)
+    at_once_s = min(_seconds(lambda: schema.encode(frame.iloc[[0]])) for _ in range(9))
+    by_column_s = min(_seconds(lambda: by_column.encode(mixed.iloc[[0]])) for _ in range(9))
+    assert at_once_s < by_column_s / 3  # a twentieth on an idle machine
+
+
+def _seconds(work):
+    start = time.process_time()  # not the wall clock: machines that run tests are shared
+    work()
+    return time.process_time() - start
 
 
 def test_dates_are_decoded_to_the_millisecond():

@@ -106,6 +106,7 @@ def test_workers_are_always_busy_and_never_on_the_same_configuration() -> None:
     assert idle <= 8, "only at the end"
 
 
+@pytest.mark.no_cover
 def test_eight_workers_find_as_much_in_a_fifth_of_the_time() -> None:
     limit = 40 * 9 * 1.7
     alone = [regret(search(make(seed), time_limit=limit)) for seed in range(3)]

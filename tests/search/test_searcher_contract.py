@@ -35,7 +35,7 @@ KINDS = {
     "asynchronous_limited": partial(Hyperband, min_budget=1, max_budget=9, schedule="asynchronous", max_brackets=3),
     "asynchronous_bohb": partial(BOHB, min_budget=1, max_budget=9, schedule="asynchronous", **EARLY_MODEL),
     "bohb": partial(BOHB, min_budget=1, max_budget=9, **EARLY_MODEL),
-    "freeze_thaw": partial(FreezeThaw, min_budget=1, max_budget=9, n_candidates=40, n_local=30),
+    "freeze_thaw": partial(FreezeThaw, min_budget=1, max_budget=9, n_candidates=20, n_local=15),
     "bohb_eta_2": partial(BOHB, min_budget=10, max_budget=50, eta=2, **EARLY_MODEL),
 }
 SPACES = {"flat": flat_space, "tree": tree_space, "small": small_space}
@@ -56,14 +56,14 @@ def test_contract_with_portfolio(kind: str) -> None:
     check_searcher(lambda: KINDS[kind](space, seed=3, portfolio=portfolio), space)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(space=spaces(), kind=st.sampled_from(sorted(KINDS)), events=histories(), seed=st.integers(0, 99))
 def test_any_history_in_any_space(space: ConfigurationSpace, kind: str, events: list[Event], seed: int) -> None:
     """Valid proposals, and replay of prefixes, with open trials, failures, cancellations and ends out of order."""
     check_any_history(lambda: KINDS[kind](space, seed=seed), space, events)
 
 
-@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=16, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(space=spaces(), kind=st.sampled_from(sorted(KINDS)), seed=st.integers(0, 99))
 def test_long_runs_in_any_space(space: ConfigurationSpace, kind: str, seed: int) -> None:
     def make():

@@ -123,7 +123,7 @@ def request_for(learners: object, info: DatasetInfo) -> RunRequest:
         "random_state": 0,
         "n_trials": 1,
     }
-    return resolve_request(arguments, info)
+    return resolve_request(arguments, info)[0]
 
 
 def search(run: TableRun) -> None:
@@ -145,7 +145,7 @@ def test_a_package_installed_later_does_not_change_a_run(tmp_path: Path, package
     run = TableRun.create(tmp_path / "run", data, request_for("all", data.info), arguments={}, resampling="holdout")
     package.write_text("")
     sys.path_importer_cache.clear()
-    assert "borrowed" not in run.space()[LEARNER].choices
-    require_installed(run.space(), default_graph())
+    assert "borrowed" not in run.space[LEARNER].choices
+    require_installed(run.space, default_graph())
     with pytest.raises(HistoryError, match="ranges"):
         run.check_same(data, request_for("all", data.info))

@@ -124,7 +124,7 @@ def test_ctrl_c_ends_the_search_in_good_order(tmp_path: Path, kind: str) -> None
             process.send_signal(signal.SIGINT)
         start_s = time.monotonic()
         out, err = search.communicate(timeout=30)
-        assert time.monotonic() - start_s < 3
+        assert time.monotonic() - start_s < 15
     assert search.returncode == 0, err
     assert out.endswith("end\ninterrupted\n")
     assert err == ""

@@ -222,7 +222,7 @@ def test_worker_processes_run_out_of_time_quickly(tmp_path: Path) -> None:
     executor = ProcessExecutor(slow, n_workers=2, files_root=tmp_path / "files")
     start = time.monotonic()
     result = tune(hyperband(), executor=executor, run_dir=tmp_path, time_limit=3)
-    assert 3 <= time.monotonic() - start < 4.5
+    assert 3 <= time.monotonic() - start < 15
     executor.close()
     statuses = Counter(line.status for line in result.lines if isinstance(line, Finished))
     assert statuses[Status.CANCELLED] >= 1
@@ -350,7 +350,8 @@ def test_tuning_outside_of_the_main_thread() -> None:
     assert len(closed(results[0].lines)) == 3
 
 
+@pytest.mark.no_cover
 def test_ten_thousand_simulated_evaluations_take_seconds() -> None:
     start = time.process_time()
     assert len(tune(Counting(), executor=SimulatedExecutor(), n_trials=10_000).lines) == 20_000
-    assert time.process_time() - start < 5
+    assert time.process_time() - start < 20  # about 1.5 s

@@ -41,11 +41,11 @@ def _searching_with(searcher: str | None) -> AbstractContextManager[Any]:
     return nullcontext() if searcher is None else patch.object(TableRun, "searcher", _SEARCHERS[searcher])
 
 
-def _bohb(run: TableRun, space: Any, costs: Any) -> BOHB:
+def _bohb(run: TableRun, costs: Any) -> BOHB:
     """BOHB over the same rungs, which has no use for seconds."""
     asked = run.request
     return BOHB(
-        space,
+        run.space,
         min_budget=asked.min_budget,
         max_budget=asked.max_budget,
         eta=asked.eta,
@@ -54,13 +54,13 @@ def _bohb(run: TableRun, space: Any, costs: Any) -> BOHB:
     )
 
 
-def _random(run: TableRun, space: Any, costs: Any) -> RandomSearch:
+def _random(run: TableRun, costs: Any) -> RandomSearch:
     """Random search, every configuration at the largest budget."""
     asked = run.request
-    return RandomSearch(space, max_budget=asked.max_budget, portfolio=asked.portfolio, seed=asked.seed)
+    return RandomSearch(run.space, max_budget=asked.max_budget, portfolio=asked.portfolio, seed=asked.seed)
 
 
-_SEARCHERS: dict[str, Callable[[TableRun, Any, Any], Any]] = {"bohb": _bohb, "random": _random}
+_SEARCHERS: dict[str, Callable[[TableRun, Any], Any]] = {"bohb": _bohb, "random": _random}
 
 
 def _facts(estimator: Any, run_dir: Path) -> dict[str, Any]:
