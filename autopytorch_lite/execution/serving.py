@@ -110,7 +110,7 @@ def serve(connection: Connection, crash_report: Connection, parent_pid: int, qui
     end_with_parent(parent_pid)
     if quiet:
         _silence()
-    cache, garbage = _ObjectiveCache(), _Garbage()
+    cache, garbage = _ObjectiveCache(), Garbage()
     with contextlib.suppress(EOFError, OSError):
         while True:
             order = connection.recv()
@@ -161,7 +161,7 @@ def _ignore_interrupts() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
-class _Garbage:
+class Garbage:
     """What evaluations leave behind."""
 
     def __init__(self) -> None:
