@@ -11,7 +11,7 @@ import numpy as np
 
 from autopytorch_lite.ensemble.calibration import UNCHANGED, Calibration, calibration_of
 from autopytorch_lite.ensemble.latency import Latency
-from autopytorch_lite.ensemble.selection import Selection, select, select_within, weighted_average
+from autopytorch_lite.ensemble.selection import hedged, select, select_within, weighted_average
 from autopytorch_lite.errors import HistoryError
 from autopytorch_lite.history.trial import Line, Proposed, TrialKey
 from autopytorch_lite.metrics import Metric
@@ -186,13 +186,16 @@ class Library:
             "seed": seed,
         }
         if latency is None:
-            return self._ensemble(keys, select(self._stacked(keys), self.targets, out_of_time=out_of_time, **options))
+            selection = select(self._stacked(keys), self.targets, out_of_time=out_of_time, **options)
+            return self._ensemble(keys, self._hedged(keys, selection.weights))
         costs = np.array([self._predict_ms(key, latency) for key in keys])
         left_ms = max(latency.limit_ms - latency.fixed_ms, costs.min())
         selection = select_within(
             self._stacked(keys), self.targets, costs=costs, max_cost=left_ms, out_of_time=out_of_time, **options
         )
-        return self._ensemble(keys, selection)
+        weights = self._hedged(keys, selection.weights)
+        is_within = costs[np.flatnonzero(weights)].sum() <= left_ms
+        return self._ensemble(keys, weights if is_within else selection.weights)
 
     def ranked(self) -> list[TrialKey]:
         """The candidates, best first; ties in the order of their keys."""
@@ -210,9 +213,13 @@ class Library:
         """Milliseconds that one row takes, as candidates have recorded them; nothing recorded counts as zero."""
         return {key: float(np.nan_to_num(self._candidates[key].predict_ms)) for key in keys}
 
-    def _ensemble(self, keys: list[TrialKey], selection: Selection) -> Ensemble:
-        chosen = sorted(np.flatnonzero(selection.weights), key=lambda i: (-selection.weights[i], i))
-        members = tuple(Member(keys[i], float(selection.weights[i])) for i in chosen)
+    def _hedged(self, keys: list[TrialKey], weights: FloatArray) -> FloatArray:
+        is_log_loss = self.metric.name == "neg_log_loss"
+        return hedged(weights, [key.config_id for key in keys]) if is_log_loss else weights
+
+    def _ensemble(self, keys: list[TrialKey], weights: FloatArray) -> Ensemble:
+        chosen = sorted(np.flatnonzero(weights), key=lambda i: (-weights[i], i))
+        members = tuple(Member(keys[i], float(weights[i])) for i in chosen)
         calibration = calibration_of(self.metric, self.targets, self._vote(members), self.sample_weight)
         return Ensemble(
             metric=self.metric.name,

@@ -27,6 +27,8 @@ SAFETY = 1.15
 """More than a training is expected to take."""
 LATENCY_S = 0.5
 """Seconds until workers have the rows."""
+MIN_WEIGHT = 0.02
+"""Members with less are left as they are: those that an ensemble is hedged with."""
 _STOPPING = "early_stopping"
 
 
@@ -126,10 +128,14 @@ class RefitPlanner:
     def plan(self, weights: Mapping[TrialKey, float]) -> list[Refit]:
         """What training members takes, in the order in which they are worth it: most weight for each second first.
 
+        Those of hardly any weight are not among them.
+
         Args:
             weights: of the members.
         """
-        refits = [self._refit(key, weight) for key, weight in weights.items() if self._knows(key)]
+        refits = [
+            self._refit(key, weight) for key, weight in weights.items() if self._knows(key) and weight >= MIN_WEIGHT
+        ]
         return sorted(refits, key=lambda refit: (-refit.weight / max(refit.seconds, 0.05), refit.key))
 
     def _knows(self, key: TrialKey) -> bool:

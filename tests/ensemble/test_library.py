@@ -152,3 +152,20 @@ def test_an_ensemble_written_before_there_were_calibrations_is_read():
     for name in ("temperature", "shift"):
         del written[name]
     assert Ensemble.from_json(written).calibration == UNCHANGED
+
+
+def test_where_one_model_is_never_mistaken_others_have_a_few_votes_for_log_loss_only():
+    """A mistake of its own on new rows would cost all that a probability of next to nothing costs."""
+
+    def read(key):
+        p = np.clip(TARGETS + 10.0 ** -(5 - key.config_id) * (1 - 2 * TARGETS), 1e-9, 1 - 1e-9)
+        return np.c_[1 - p, p]
+
+    lines = [finished(config_id, budget) for config_id in range(4) for budget in (5, 15)]
+    for metric, n_members in ((LOG_LOSS, 3), (Metric("roc_auc", Task.BINARY, 2), 1)):
+        library = Library(read, TARGETS, metric)
+        library.extend(Finished(key=line.key, loss=metric.loss(TARGETS, read(line.key))) for line in lines)
+        members = library.build(size=9, seed=0).members
+        assert len(members) == n_members
+        assert members[0].weight > 0.95
+        assert len({key.config_id for key, _ in members}) == n_members

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autopytorch_lite.ensemble.selection import select, select_within, weighted_average
+from autopytorch_lite.ensemble.selection import hedged, select, select_within, weighted_average
 from autopytorch_lite.metrics import Metric
 from autopytorch_lite.types import Task
 
@@ -120,3 +120,12 @@ def test_a_limit_below_every_cost_is_refused():
     predictions, targets = make_library(0)
     with pytest.raises(ValueError, match="within the limit"):
         select_within(predictions, targets, metric=LOG_LOSS, size=3, costs=np.full(6, 2.0), max_cost=1.0)
+
+
+def test_a_lonely_model_is_hedged_with_the_best_of_other_configurations():
+    weights = hedged(np.array([1.0, 0, 0, 0, 0]), [7, 7, 2, 7, 5])
+    np.testing.assert_allclose(weights, [0.95 + 0.05 / 3, 0, 0.05 / 3, 0, 0.05 / 3])
+    np.testing.assert_allclose(hedged(np.array([0.4, 0.6]), [1, 2]), [0.405, 0.595])
+    np.testing.assert_array_equal(hedged(np.array([1.0]), [4]), [1.0])
+    of_three = np.array([0.5, 0.3, 0.2, 0])
+    np.testing.assert_array_equal(hedged(of_three, [1, 2, 3, 4]), of_three)

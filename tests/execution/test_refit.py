@@ -47,6 +47,10 @@ def test_a_plan_has_seconds_of_all_rungs_on_all_rows_and_most_weight_per_second_
     assert planned({TrialKey(0, 3): 1.0})[0].seconds == 2.5
 
 
+def test_members_of_hardly_any_weight_are_left_as_they_are():
+    assert [refit.key for refit in planned({TrialKey(0, 9): 0.985, TrialKey(1, 9): 0.015})] == [TrialKey(0, 9)]
+
+
 def test_a_search_that_is_watched_is_known_like_its_history():
     planner = RefitPlanner(growth=1.25)
     proposals = {}
