@@ -40,6 +40,7 @@ def in_process(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str
     command = [sys.executable, "-m", "autopytorch_lite", *map(str, arguments)]
     path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    environment.pop("COVERAGE_PROCESS_CONFIG", None)  # traced, it takes twice as long; the commands run in this one too
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
 
 
