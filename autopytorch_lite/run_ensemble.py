@@ -50,7 +50,8 @@ class RunEnsemble:
         run, data = self.run, self.run.dataset
         rows = validation_rows(data)
         weight = None if data.sample_weight is None else np.asarray(data.sample_weight[rows])
-        library = Library(run.files.validation_predictions, np.asarray(data.y[rows]), run.metric, weight)
+        targets, n_folds = np.asarray(data.y[rows]), len(data.folds)
+        library = Library(run.files.validation_predictions, targets, run.metric, weight, n_folds)
         library.extend(lines)
         return library
 

@@ -202,6 +202,7 @@ class StoredRun:
                 "classes": [str(c) for c in target.classes] if target.task.is_classification else None,
                 "target_names": [str(name) for name in target.target_names],
                 "resampling": resampling,
+                "n_folds": len(self.dataset.folds),
             },
         }
 

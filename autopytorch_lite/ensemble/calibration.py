@@ -34,6 +34,9 @@ ORDER_METRICS = ("roc_auc", "average_precision")
 
 SPREADS = {"neg_log_loss": Spread(0.2, 0.0), **dict.fromkeys(ORDER_METRICS, Spread(0.3, 0.5))}
 """By metric. The others compare predicted labels, which selection has chosen as they are, or no probabilities."""
+SPREADS_OF_FOLDS = {**SPREADS, "neg_log_loss": Spread(0.5, 0.0)}
+"""Of folds each row was predicted by one model; on new rows all vote, whose mean is right more often and less sure of
+it, so that there is more to correct than these rows can show."""
 
 _LARGEST = (1.0, 5.0)
 """Of the absolute log temperature and shift."""
@@ -84,7 +87,12 @@ UNCHANGED = Calibration()
 
 
 def calibration_of(
-    metric: Metric, targets: Array, predictions: FloatArray, sample_weight: FloatArray | None = None
+    metric: Metric,
+    targets: Array,
+    predictions: FloatArray,
+    sample_weight: FloatArray | None = None,
+    *,
+    n_folds: int = 1,
 ) -> Calibration:
     """The most likely calibration; none for metrics that do not ask for it.
 
@@ -93,8 +101,9 @@ def calibration_of(
         targets: class codes, shape (n_rows,).
         predictions: for the same rows: class probabilities, float array, shape (n_rows, n_classes).
         sample_weight: float array, shape (n_rows,), or None.
+        n_folds: models that vote together on new rows, each of which predicted a part of these.
     """
-    spread = SPREADS.get(metric.name)
+    spread = (SPREADS_OF_FOLDS if n_folds > 1 else SPREADS).get(metric.name)
     if spread is None or (spread.shift and metric.task is not Task.BINARY):
         return UNCHANGED
     logs = _logs(predictions)

@@ -120,6 +120,7 @@ class Library:
         targets: class codes (n_rows,) or values (n_rows, n_targets) of the same rows.
         metric: what the ensemble minimises.
         sample_weight: float array, shape (n_rows,), or None.
+        n_folds: models of a trial, each of which predicted its own part of the rows.
         n_candidates: how many trials are kept.
         n_of_learner: how many of each learner are among them for certain, its best; they may be more than
             `n_candidates` then.
@@ -130,6 +131,7 @@ class Library:
     targets: Array
     metric: Metric
     sample_weight: FloatArray | None = None
+    n_folds: int = 1
     n_candidates: int = N_CANDIDATES
     n_of_learner: int = N_OF_LEARNER
     on_drop: Callable[[TrialKey], None] = lambda key: None
@@ -220,7 +222,9 @@ class Library:
     def _ensemble(self, keys: list[TrialKey], weights: FloatArray) -> Ensemble:
         chosen = sorted(np.flatnonzero(weights), key=lambda i: (-weights[i], i))
         members = tuple(Member(keys[i], float(weights[i])) for i in chosen)
-        calibration = calibration_of(self.metric, self.targets, self._vote(members), self.sample_weight)
+        calibration = calibration_of(
+            self.metric, self.targets, self._vote(members), self.sample_weight, n_folds=self.n_folds
+        )
         return Ensemble(
             metric=self.metric.name,
             loss=self.loss(members, calibration),

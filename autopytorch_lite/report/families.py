@@ -138,7 +138,8 @@ def _library(run: RunRecord) -> Library:
     assert run.task is not None
     n_outputs = len(run.classes) if run.task.is_classification else targets.shape[1]
     files = TrialFiles(run.path / "files")
-    library = Library(files.validation_predictions, targets, Metric(run.metric, run.task, n_outputs), weight)
+    metric, n_folds = Metric(run.metric, run.task, n_outputs), run.about.get("dataset", {}).get("n_folds", 1)
+    library = Library(files.validation_predictions, targets, metric, weight, n_folds)
     library.extend(run.lines)
     return library
 

@@ -143,7 +143,7 @@ def replayed(table: RecordedTable, policy: Policy, portfolio: Sequence[Config], 
     def read(key: TrialKey) -> FloatArray:
         return table.predictions(configs[key.config_id], key.budget)[0]
 
-    library = Library(read, task.validation_targets, task.metric)
+    library = Library(read, task.validation_targets, task.metric, n_folds=table.sizes.n_folds)
     library.extend(result.lines)
     ensemble = library.build(size=ENSEMBLE_SIZE, seed=seed)
     n_finished = sum(isinstance(line, Finished) for line in result.lines)

@@ -56,6 +56,7 @@ def test_rows_without_a_mistake_do_not_make_it_certain():
     labels = np.arange(300) % 3
     probabilities = np.eye(3)[labels] * 0.97 + 0.01
     assert 0.5 < calibration_of(LOG_LOSS, labels, probabilities).temperature < 1  # the rows alone: 0
+    assert 0.2 < calibration_of(LOG_LOSS, labels, probabilities, n_folds=5).temperature < 0.6, "all folds will vote"
     of_two = calibration_of(ROC_AUC, labels % 2, np.eye(2)[labels % 2] * 0.98 + 0.01)
     assert 0.3 < of_two.temperature < 1 and abs(of_two.shift) < 0.1
 
