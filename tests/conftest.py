@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
-OTHER_ROOMS = ("benchmarks", "docs", "lcbench")
+OTHER_ROOMS = ("benchmarks", "docs", "lcbench", "search_spaces")
 
 
 def pytest_collection_modifyitems(items):
