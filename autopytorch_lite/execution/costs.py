@@ -139,6 +139,15 @@ class _Belief(NamedTuple):
     deviation: float
 
 
+class _Solution(NamedTuple):
+    """Of what was seen: numbers of families and configurations, the inverse of its covariances, and its weights."""
+
+    families: FloatArray
+    configurations: FloatArray
+    precision: FloatArray
+    weights: FloatArray
+
+
 class _Correction:
     """The Gaussian process of surprises: logs of measured over predicted seconds.
 
@@ -151,7 +160,7 @@ class _Correction:
         self._seen: list[tuple[int, int, float, float]] = []  # family, configuration, surprise, noise
         self._variances: list[tuple[float, float]] = []  # of the family and the configuration of each
         self._beliefs: dict[tuple[str, int], _Belief] = {}
-        self._solved: tuple[tuple[FloatArray, bool], FloatArray] | None = None
+        self._solved: _Solution | None = None
 
     def observe(self, family: str, identity: Identity, surprise: float, noise: float) -> None:
         """Take in an evaluation; `noise` is a standard deviation."""
@@ -180,22 +189,20 @@ class _Correction:
         variance = MACHINE_DEVIATION**2 + of_family + of_configuration
         mean = 0.0
         if self._seen:
-            factor, weights = self._solution()
-            families, configurations, _, _ = np.array(self._seen).T
-            shared = MACHINE_DEVIATION**2 + of_family * (families == self._number_of.get(family, -1))
-            shared = shared + of_configuration * (configurations == configuration)
-            mean = float(shared @ weights)
-            variance -= float(shared @ cho_solve(factor, shared))
+            seen = self._solution()
+            shared = MACHINE_DEVIATION**2 + of_family * (seen.families == self._number_of.get(family, -1))
+            shared = shared + of_configuration * (seen.configurations == configuration)
+            mean = float(shared @ seen.weights)
+            variance -= float(shared @ seen.precision @ shared)
         return _Belief(mean, math.sqrt(max(variance, 0.0) + NOISE_DEVIATION**2))
 
-    def _solution(self) -> tuple[tuple[FloatArray, bool], FloatArray]:
-        """Cholesky factor of the covariances of what was seen, and what to weigh covariances with it by."""
+    def _solution(self) -> _Solution:
         if self._solved is None:
             families, configurations, surprises, noises = np.array(self._seen).T
             of_family, of_configuration = np.array(self._variances).T
             covariances = MACHINE_DEVIATION**2 + of_family * (families[:, None] == families)
             covariances += of_configuration * (configurations[:, None] == configurations)
             covariances[np.diag_indices(len(noises))] += noises**2
-            factor = cho_factor(covariances, check_finite=False)
-            self._solved = factor, cho_solve(factor, surprises)
+            precision = cho_solve(cho_factor(covariances, check_finite=False), np.eye(len(noises)))
+            self._solved = _Solution(families, configurations, precision, precision @ surprises)
         return self._solved

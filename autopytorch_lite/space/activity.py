@@ -7,7 +7,8 @@ second.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
+from itertools import groupby
 from typing import Any, TypeAlias
 
 from ConfigSpace import ConfigurationSpace
@@ -42,6 +43,11 @@ class SpaceWalk:
     def steps(self) -> tuple[tuple[str, Domain, Rule | None], ...]:
         """Name, domain and rule of every hyperparameter; no rule means always active."""
         return tuple((name, self.domains[name], self.rules[name]) for name in self.names)
+
+    @cached_property
+    def blocks(self) -> tuple[tuple[Rule | None, tuple[str, ...]], ...]:
+        """The names in the same order, in blocks that share a rule: it has to be asked once for each."""
+        return tuple((rule, tuple(names)) for rule, names in groupby(self.names, key=self.rules.__getitem__))
 
     def fill(self, choose: Callable[[str, Domain], ConfigValue]) -> Config:
         """The configuration that takes `choose(name, domain)` for every active hyperparameter."""
@@ -101,6 +107,7 @@ def _compile(condition: Any) -> Rule:
     raise SpaceError(f"Conditions of type {type(condition).__name__} are not supported (on {condition.child.name!r}).")
 
 
+@lru_cache(maxsize=4096)
 def _is_in(parent: str, values: frozenset[ConfigValue]) -> Rule:
     return lambda config: config.get(parent) in values
 

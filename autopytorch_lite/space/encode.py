@@ -35,6 +35,10 @@ class VectorCodec:
         self.kinds: tuple[str, ...] = tuple("categorical" if n else "continuous" for n in self.n_choices)
         self.n_dims = len(self.names)
         self._dims = {name: (i, domain) for i, (name, domain) in enumerate(searched)}
+        self._blocks = [
+            (rule, [(name, self._walk.domains[name], self._dims.get(name, (None,))[0]) for name in names])
+            for rule, names in self._walk.blocks
+        ]
 
     def encode(self, config: Mapping[str, ConfigValue]) -> FloatArray:
         """The vector of a configuration, float64, shape (n_dims,).
@@ -69,11 +73,11 @@ class VectorCodec:
         if len(positions) != self.n_dims:
             raise SpaceError(f"A vector of this space has {self.n_dims} numbers, got {len(positions)}.")
         config: Config = {}
-        remaining = iter(positions)
-        for name, domain, rule in self._walk.steps:
-            position = next(remaining) if domain.n_choices != 1 else math.nan
+        for rule, members in self._blocks:
             if rule is None or rule(config):
-                config[name] = domain.default if math.isnan(position) else domain.decode(position)
+                for name, domain, i in members:
+                    position = math.nan if i is None else positions[i]
+                    config[name] = domain.default if math.isnan(position) else domain.decode(position)
         return config
 
     def sample(self, rng: np.random.Generator) -> Config:
