@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
+
 from autopytorch_lite.data.schema import EncodedTable
 from autopytorch_lite.errors import BudgetError, NothingTrainedError
 from autopytorch_lite.metrics import Metric
@@ -93,6 +95,10 @@ class Learner(ABC):
     config: Config
     dataset_info: DatasetInfo
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For pickle, which alone refuses the functions that components make on the spot, such as schedules."""
+        return _with_state, (type(self), cloudpickle.dumps(self.__dict__))
+
     def bind(self, config: Mapping[str, Any], info: DatasetInfo) -> None:
         """Remember where this learner came from; `save` writes both down."""
         self.config = dict(config)
@@ -143,6 +149,12 @@ class Learner(ABC):
     @abstractmethod
     def save_checkpoint(self, folder: Path) -> None:
         """Write what continuing the fit at a larger budget needs into `folder`, which exists."""
+
+
+def _with_state(kind: type[Learner], state: bytes) -> Learner:
+    learner = kind.__new__(kind)
+    learner.__dict__.update(cloudpickle.loads(state))
+    return learner
 
 
 def check_budget(budget: int, settings: FitSettings) -> None:

@@ -6,6 +6,7 @@ validation rows have, and a column of nothing but gaps.
 
 from __future__ import annotations
 
+import pickle
 import random
 import warnings
 from collections.abc import Mapping
@@ -182,6 +183,8 @@ def _check_saved(graph: Node, learner: Learner, predictions: FloatArray, table: 
     assert not [path for path in folder.rglob("*") if path.suffix in {".pkl", ".pt", ".joblib"}]
     loaded = load_learner(folder, graph)
     np.testing.assert_array_equal(loaded.predict(table.val.table), predictions)
+    pickled = pickle.loads(pickle.dumps(loaded))
+    np.testing.assert_array_equal(pickled.predict(table.val.table), predictions)
 
 
 def _check_continued(
