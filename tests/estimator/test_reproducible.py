@@ -45,14 +45,14 @@ def history(run_dir):
 
 @pytest.mark.slow
 def test_a_search_killed_three_times_ends_like_one_that_was_not_and_had_another_hash_seed(tmp_path):
-    n_trials = 8
+    n_trials = 16
     straight = search(tmp_path / "straight", n_trials, hash_seed="1")
     rng = random.Random(0)
     for _ in range(3):
         process = search(tmp_path / "killed", n_trials, hash_seed="2")
         lines_before = _n_lines(tmp_path / "killed")
         _wait_until(lambda seen=lines_before: _n_lines(tmp_path / "killed") >= seen + 2)
-        time.sleep(rng.uniform(0, 0.3))
+        time.sleep(rng.uniform(0, 0.05))
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     expected, got = output(straight), output(search(tmp_path / "killed", n_trials, hash_seed="2"))
