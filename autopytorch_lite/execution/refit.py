@@ -28,7 +28,8 @@ SAFETY = 1.15
 LATENCY_S = 0.5
 """Seconds until workers have the rows."""
 MIN_WEIGHT = 0.02
-"""Members with less are left as they are: those that an ensemble is hedged with."""
+"""Members with less are left as they are. Those that hedge an ensemble have a third of a twentieth; see
+`ensemble.selection.hedged`."""
 _STOPPING = "early_stopping"
 
 

@@ -324,7 +324,7 @@ def test_a_table_of_the_size_of_adult_takes_a_fraction_of_a_second():
         start = time.process_time()  # not the wall clock: machines that run tests are shared
         TableSchema.infer(frame).encode(frame)
         seconds.append(time.process_time() - start)
-    assert min(seconds) < 2  # 0.03 s on an idle machine
+    assert min(seconds) < 0.4  # 0.03 s on an idle machine
 
 
 CELLS = {
