@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +27,11 @@ from autopytorch_lite.pipeline.latency import times_ms
 from autopytorch_lite.pipeline.learner import Learner
 from autopytorch_lite.types import Array, FloatArray
 
-CHUNK_ROWS = 10_000
-"""Rows that go through all models before the next ones: it bounds what is kept of them meanwhile."""
+MAX_ROWS_AT_ONCE = 10_000
+"""Rows that go through all models before the next ones, at most: it bounds what is kept of them meanwhile."""
 
-MIN_ROWS_OF_THREADS = 1_000
-"""From so many rows on, models work side by side; below, starting a thread takes as long as a model."""
+MIN_ROWS_AT_ONCE = 1_000
+"""Rows that each thread gets, at least: below, starting one takes as long as a model."""
 
 
 @cache
@@ -77,12 +79,14 @@ class EnsemblePredictor:
             owner: who is asked, for errors about its columns.
         """
         table = self.schema.encode(X, owner=owner)
-        if len(table) < MIN_ROWS_OF_THREADS:
-            return self._predict_chunk(table)
-        with ThreadPoolExecutor(max_workers=loky.cpu_count()) as threads:
-            starts = range(0, len(table), CHUNK_ROWS)
-            chunks = (table.take(slice(start, start + CHUNK_ROWS)) for start in starts)
-            return np.concatenate([self._predict_chunk(chunk, threads) for chunk in chunks])
+        n_threads = max(1, min(loky.cpu_count(), len(table) // MIN_ROWS_AT_ONCE))
+        n_parts = n_threads * math.ceil(len(table) / (n_threads * MAX_ROWS_AT_ONCE))
+        if n_parts <= 1:
+            return self._predict_encoded(table)
+        ends = [len(table) * i // n_parts for i in range(n_parts + 1)]
+        parts = (table.take(slice(start, end)) for start, end in pairwise(ends))
+        with ThreadPoolExecutor(max_workers=n_threads) as threads:
+            return np.concatenate(list(threads.map(self._predict_encoded, parts)))
 
     def timing(self, rows: Sequence[Any]) -> Timing:
         """How long one row takes, all in all and each member alone.
@@ -126,30 +130,25 @@ class EnsemblePredictor:
         left = [member for member in self.members if member.key in weights]
         return replace(self, members=tuple(replace(member, weight=weights[member.key]) for member in left))
 
-    def _predict_chunk(self, table: EncodedTable, threads: ThreadPoolExecutor | None = None) -> FloatArray:
-        """Predictions of encoded rows, by one model after the other or, given threads, side by side.
+    def _predict_encoded(self, table: EncodedTable) -> FloatArray:
+        """Predictions of encoded rows, by one model after the other, on one thread.
 
         Whoever predicts uses no threads of its own: they save little, and where cores are shared, they wait for each
         other.
         """
         kept = table.keeping()
-        openmp = self._openmp()
         learners = [learner for member in self.members for learner in member.learners]
         weights = [member.weight / len(member.learners) for member in self.members for _ in member.learners]
-
-        def predict(learner: Learner) -> FloatArray:
-            with openmp.limit(limits=1):
-                return learner.predict(kept)
-
-        run = map if threads is None else threads.map
-        return self.calibration(weighted_average(list(run(predict, learners)), weights))
+        with self._openmp().limit(limits=1):
+            predictions = [learner.predict(kept) for learner in learners]
+        return self.calibration(weighted_average(predictions, weights))
 
     def _openmp(self) -> ThreadpoolController:
         return _openmp(frozenset(type(learner) for member in self.members for learner in member.learners))
 
     def _encoded_ms(self, tables: Sequence[EncodedTable]) -> float:
         """Milliseconds for a row that is encoded already."""
-        times = times_ms(lambda i: self._predict_chunk(tables[i % len(tables)]), n_calls=9, max_seconds=0.03)
+        times = times_ms(lambda i: self._predict_encoded(tables[i % len(tables)]), n_calls=9, max_seconds=0.03)
         return statistics.median(times)
 
     def predict_labels(self, X: Any, *, owner: str = "EnsemblePredictor") -> Array:

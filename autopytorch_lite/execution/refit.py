@@ -1,6 +1,6 @@
 """After the search: members of the ensemble are trained once more, on all rows, those held out for validation included.
 
-A configuration is trained as it was in the search, for as many epochs; where early stopping chose the epoch, for that
+A configuration is trained as it was in the search, for as many epochs; where validation rows chose the epoch, for that
 many, as there are no unseen rows left to choose by. The files of these models lie apart from those of the trials, which
 keep their meaning: a trial's predictions are of rows it has not seen.
 """
@@ -18,7 +18,6 @@ from autopytorch_lite.execution.tabular import TabularObjective, fold_folder, lo
 from autopytorch_lite.history.events import Event, EventKind
 from autopytorch_lite.history.trial import Finished, Line, Proposal, Proposed, TrialKey
 from autopytorch_lite.pipeline.build import build_learner
-from autopytorch_lite.pipeline.graph import choice_name
 from autopytorch_lite.pipeline.learner import FitSettings, Rows
 from autopytorch_lite.types import Config
 
@@ -30,7 +29,6 @@ LATENCY_S = 0.5
 MIN_WEIGHT = 0.02
 """Members with less are left as they are. Those that hedge an ensemble have a third of a twentieth; see
 `ensemble.selection.hedged`."""
-_STOPPING = "early_stopping"
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,9 @@ class RefitObjective:
         dataset = load_dataset(asked.data_folder, asked.fingerprint)
         learner = build_learner(asked.graph, config, dataset.info)
         seed = int(np.random.default_rng([asked.seed, 1, checkpoint.config_id, 0]).integers(2**31))
-        settings = FitSettings(asked.max_budget, seed, asked.metric, asked.device, asked.precision, asked.n_threads)
+        settings = FitSettings(
+            asked.max_budget, seed, asked.metric, asked.device, asked.precision, asked.n_threads, chooses_epoch=False
+        )
         rows = _all_rows(asked.data_folder, asked.fingerprint)
         seen = rows_of(dataset, dataset.folds[0].val_idx)
         outcome = learner.fit(rows, seen, budget=n_epochs, settings=settings)
@@ -77,8 +77,8 @@ class Refit:
 
     Attributes:
         key: of its trial.
-        config: the trial's configuration without early stopping.
-        n_epochs: of the training: the trial's budget, or where early stopping ended it.
+        config: the trial's configuration.
+        n_epochs: of the training: the trial's budget, or the epoch that the validation rows chose.
         seconds: what it will take, by what the trial took.
         weight: share of the vote.
     """
@@ -145,18 +145,8 @@ class RefitPlanner:
     def _refit(self, key: TrialKey, weight: float) -> Refit:
         finished = self._finished[key.config_id]
         seconds = self.growth * sum(line.seconds for budget, line in finished.items() if budget <= key.budget)
-        config, info = self._configs[key.config_id], finished[key.budget].info
-        lasting = without_early_stopping(config)
-        n_epochs = key.budget if lasting == config else int(info.get("best_epoch", key.budget))
-        return Refit(key, lasting, n_epochs, seconds, weight)
-
-
-def without_early_stopping(config: Config) -> Config:
-    """The configuration, trained to its last epoch."""
-    if choice_name(_STOPPING) not in config:
-        return dict(config)
-    others = {name: value for name, value in config.items() if not name.startswith(f"{_STOPPING}:")}
-    return {**others, choice_name(_STOPPING): "none"}
+        n_epochs = int(finished[key.budget].info.get("kept_epoch", key.budget))
+        return Refit(key, self._configs[key.config_id], n_epochs, seconds, weight)
 
 
 def affordable(refits: Sequence[Refit], seconds: float, n_workers: int) -> list[Refit]:

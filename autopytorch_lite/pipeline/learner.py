@@ -55,6 +55,8 @@ class FitSettings:
         device: a torch device name.
         precision: "float32" or what the trainer offers besides.
         n_threads: threads that one fit may use.
+        chooses_epoch: whether the validation rows may choose the epoch whose model is kept, where a learner lets them;
+            not where they were learned from.
         should_stop: asked after every epoch with the learning curve so far; true ends the fit there. A learner that
             does not train in epochs need not ask.
     """
@@ -65,6 +67,7 @@ class FitSettings:
     device: str = "cpu"
     precision: str = "float32"
     n_threads: int = 1
+    chooses_epoch: bool = True
     should_stop: Callable[[Sequence[float]], bool] = never
 
 
@@ -76,7 +79,7 @@ class FitOutcome:
         n_epochs: epochs trained in total, those of the continued trial included.
         curve: loss of the metric on the validation rows after epochs 1 .. n_epochs, lower is better.
         curves: further curves by name, one value per epoch.
-        info: small facts about the fit, plain data.
+        info: small facts about the fit, plain data; "kept_epoch" is the epoch whose model predicts.
     """
 
     n_epochs: int

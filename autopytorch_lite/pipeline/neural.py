@@ -252,7 +252,7 @@ class NeuralLearner(Learner):
             schedule=steps.schedule,
             batch_technique=steps.batch_technique,
             batch_size=steps.batch_size,
-            early_stopping=steps.early_stopping,
+            early_stopping=steps.early_stopping if settings.chooses_epoch else None,
             max_epochs=settings.max_budget,
             gradient_clip=steps.gradient_clip,
             average_half_life=steps.average_half_life,
@@ -307,7 +307,7 @@ def _outcome(record: TrainingRecord, network: TabularNetwork) -> FitOutcome:
     info = {
         "n_parameters": sum(weight.numel() for weight in network.parameters()),
         "stopped_early": record.stopped_early,
-        "best_epoch": record.best_epoch,
+        "kept_epoch": record.kept_epoch,
     }
     curves = {name: tuple(values) for name, values in record.curves.items()}
     return FitOutcome(record.n_epochs, curves["val_score"], curves, info)

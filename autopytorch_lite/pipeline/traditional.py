@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,132 +14,20 @@ from threadpoolctl import threadpool_limits
 from autopytorch_lite.data.schema import EncodedTable
 from autopytorch_lite.pipeline.hyperparameters import Categorical, Hyperparameter
 from autopytorch_lite.pipeline.learner import FitOutcome, FitSettings, Learner, Rows, check_budget, not_fitted
+from autopytorch_lite.pipeline.models import Booster, ConstantModel, Growth, Model
 from autopytorch_lite.pipeline.preprocessor import quiet
 from autopytorch_lite.pipeline.rounds import curve_epochs, rounds_at
-from autopytorch_lite.pipeline.serialize import dump_objects, load_objects, read_json, write_json
+from autopytorch_lite.pipeline.serialize import read_json, write_json
 from autopytorch_lite.pipeline.target_scale import TargetScale
 from autopytorch_lite.pipeline.traditional_inputs import ColumnInputs, Inputs, dense_inputs, split_dense
+from autopytorch_lite.training.stopping import best_epoch
 from autopytorch_lite.types import Array, ConfigValue, DatasetInfo, FloatArray, IntArray
 
 FACTS_FILE = "traditional.json"
 CLASS_WEIGHT = "class_weight"
-
-# What a library brings ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Growth:
-    """How far a model is to be grown.
-
-    Attributes:
-        start: rounds that the model has.
-        stop: rounds that it is to have, in total.
-        n_classes: number of classes; 0 where the targets are values.
-        seed: of everything random; the same seed gives the same model.
-        n_threads: threads that may be used.
-    """
-
-    start: int
-    stop: int
-    n_classes: int
-    seed: int
-    n_threads: int
-
-    @property
-    def is_classification(self) -> bool:
-        """Whether the targets are class codes."""
-        return self.n_classes > 0
-
-
-class Model(ABC):
-    """The model of a library behind a learner: for classes, or for one column of values.
-
-    A model that is fitted in a single step has one round.
-    """
-
-    @abstractmethod
-    def grow(self, X: Array, y: Array, weight: FloatArray | None, growth: Growth) -> None:
-        """Learn up to `growth.stop` rounds; growing to 5 and then to 15 equals growing to 15.
-
-        Args:
-            X: what the learner's `Inputs` make of the rows, shape (n, d).
-            y: codes 0 .. n_classes - 1, each of which occurs, int64; or standardised values, float64; shape (n,).
-            weight: positive, mean 1, shape (n,); None where all rows count the same.
-            growth: from where to where.
-        """
-
-    @abstractmethod
-    def predict(self, X: Array) -> FloatArray:
-        """Probabilities of the classes, shape (n, n_classes), or standardised values, shape (n,)."""
-
-    def stages(self, X: Array, rounds: Sequence[int]) -> Iterator[FloatArray]:
-        """Predictions after each of the numbers of rounds, which ascend to the last one grown."""
-        return (self.predict(X) for _ in rounds)
-
-    @abstractmethod
-    def save(self, folder: Path) -> None:
-        """Write what predicting needs into `folder`, which exists."""
-
-    @abstractmethod
-    def load(self, folder: Path) -> None:
-        """Inverse of `save`."""
-
-    def save_state(self, folder: Path) -> None:
-        """Write what growing on needs into `folder`, which exists."""
-        self.save(folder)
-
-    def load_state(self, folder: Path) -> None:
-        """Inverse of `save_state`."""
-        self.load(folder)
-
-
-class EstimatorModel(Model):
-    """A model that consists of scikit-learn's estimators.
-
-    Attributes:
-        parts: fitted estimators by name.
-    """
-
-    file: ClassVar[str] = "estimators.skops"
-
-    def __init__(self) -> None:
-        self.parts: dict[str, Any] = {}
-
-    def save(self, folder: Path) -> None:
-        """See `Model.save`."""
-        dump_objects(folder / self.file, self.parts)
-
-    def load(self, folder: Path) -> None:
-        """See `Model.load`."""
-        self.parts = load_objects(folder / self.file)
-
-
-class ConstantModel(Model):
-    """The training rows' average, where there is nothing to learn: a single class or value, or inputs that never vary.
-
-    Some libraries refuse such rows.
-    """
-
-    def __init__(self) -> None:
-        self._average = np.zeros(0)
-
-    def grow(self, X: Array, y: Array, weight: FloatArray | None, growth: Growth) -> None:
-        """See `Model.grow`."""
-        columns = np.eye(growth.n_classes)[y] if growth.is_classification else y
-        self._average = np.average(columns, axis=0, weights=weight)
-
-    def predict(self, X: Array) -> FloatArray:
-        """See `Model.predict`."""
-        return np.broadcast_to(self._average, (len(X), *self._average.shape)).copy()
-
-    def save(self, folder: Path) -> None:
-        """See `Model.save`."""
-        write_json(folder / "constant.json", {"average": self._average.tolist()})
-
-    def load(self, folder: Path) -> None:
-        """See `Model.load`."""
-        self._average = np.asarray(read_json(folder / "constant.json")["average"])
-
+MIN_ROWS_TO_CHOOSE = 1_000
+"""Validation rows from which on they choose the rounds of a booster. Fewer choose by chance, and are mostly folds:
+what one model learned too well, the mean of five has not, and more rounds are better."""
 
 # Targets --------------------------------------------------------------------------------------------
 
@@ -226,6 +113,16 @@ class _Fitted:
     models: list[Model]
     n_rounds: int = 0
 
+    def first(self, n_rounds: int) -> _Fitted:
+        """To predict with: boosters with so many rounds, other models as they are."""
+        models = [model.first(n_rounds) if isinstance(model, Booster) else model for model in self.models]
+        return replace(self, models=models, n_rounds=n_rounds)
+
+    @property
+    def is_boosted(self) -> bool:
+        """Whether fewer rounds may be better."""
+        return any(isinstance(model, Booster) for model in self.models)
+
 
 @dataclass(frozen=True)
 class TraditionalSteps:
@@ -247,8 +144,9 @@ class TraditionalSteps:
 class TraditionalLearner(Learner):
     """One model for classes, or one per regression target, grown by as many rounds as its budget has.
 
-    There is no early stopping: the validation rows choose the ensemble and must not choose the number of rounds too.
-    A model with a single round costs the same at every budget: its curve is flat, and continuing it copies it.
+    Boosters predict with as many rounds as were best on the validation rows, where these are many; see `Booster`. Later
+    rounds are kept to be grown on. A model with a single round costs the same at every budget: its curve is flat, and
+    continuing it copies it.
 
     Values are learned standardised, and predicted within the training range and half of it on either side, as networks
     do. Rows of weight zero are left out.
@@ -258,6 +156,7 @@ class TraditionalLearner(Learner):
         self._steps = steps
         self._info = info
         self._fitted: _Fitted | None = None
+        self._grown: _Fitted | None = None
 
     def fit(
         self, train: Rows, val: Rows, *, budget: int, settings: FitSettings, resume_from: Path | None = None
@@ -267,20 +166,23 @@ class TraditionalLearner(Learner):
         train = _counting(train)
         with threadpool_limits(limits=settings.n_threads), quiet():
             fitted = self._resumed(resume_from) if resume_from else self._started(train, settings.seed)
-            self._fitted = self._grown(fitted, train, budget, settings)
-            curve = self._curve(self._fitted, val, budget, settings)
-        return FitOutcome(budget, curve, {"val_score": curve}, {"n_rounds": self._fitted.n_rounds})
+            self._grown = grown = self._grow(fitted, train, budget, settings)
+            curve = self._curve(grown, val, budget, settings)
+            chooses = settings.chooses_epoch and grown.is_boosted and len(val) >= MIN_ROWS_TO_CHOOSE
+            kept = best_epoch(curve) if chooses else budget
+            self._fitted = grown if kept == budget else grown.first(self._rounds_at(kept, settings))
+        return FitOutcome(budget, curve, {"val_score": curve}, {"n_rounds": self._fitted.n_rounds, "kept_epoch": kept})
 
     def predict(self, table: EncodedTable) -> FloatArray:
         """See `Learner.predict`."""
-        fitted = self._require_fitted()
+        fitted = self._require(self._fitted)
         with quiet():
             X = fitted.inputs.transform(table)
             return fitted.targets.predictions([model.predict(X) for model in fitted.models])
 
     def save_model(self, folder: Path) -> None:
         """See `Learner.save_model`."""
-        self._write(folder, lambda model: model.save)
+        self._write(self._require(self._fitted), folder, lambda model: model.save)
 
     def load_model(self, folder: Path) -> None:
         """See `Learner.load_model`."""
@@ -288,12 +190,15 @@ class TraditionalLearner(Learner):
 
     def save_checkpoint(self, folder: Path) -> None:
         """See `Learner.save_checkpoint`."""
-        self._write(folder, lambda model: model.save_state)
+        self._write(self._require(self._grown), folder, lambda model: model.save_state)
 
-    def _require_fitted(self) -> _Fitted:
-        if self._fitted is None:
+    def _require(self, fitted: _Fitted | None) -> _Fitted:
+        if fitted is None:
             raise not_fitted(self)
-        return self._fitted
+        return fitted
+
+    def _rounds_at(self, epoch: int, settings: FitSettings) -> int:
+        return rounds_at(epoch, settings.max_budget, self._steps.n_rounds)
 
     def _resumed(self, folder: Path) -> _Fitted:
         return self._read(folder, lambda model: model.load_state)
@@ -314,8 +219,8 @@ class TraditionalLearner(Learner):
         ]
         return _Fitted(inputs, targets, models)
 
-    def _grown(self, fitted: _Fitted, train: Rows, budget: int, settings: FitSettings) -> _Fitted:
-        stop = rounds_at(budget, settings.max_budget, self._steps.n_rounds)
+    def _grow(self, fitted: _Fitted, train: Rows, budget: int, settings: FitSettings) -> _Fitted:
+        stop = self._rounds_at(budget, settings)
         if stop == fitted.n_rounds:
             return fitted
         X = fitted.inputs.training(train)
@@ -337,7 +242,7 @@ class TraditionalLearner(Learner):
     def _curve(self, fitted: _Fitted, val: Rows, budget: int, settings: FitSettings) -> tuple[float, ...]:
         """Loss per epoch, read at the epochs of `curve_epochs` and carried forward between them."""
         epochs = curve_epochs(budget, settings.max_budget)
-        rounds_of = {epoch: rounds_at(epoch, settings.max_budget, self._steps.n_rounds) for epoch in epochs}
+        rounds_of = {epoch: self._rounds_at(epoch, settings) for epoch in epochs}
         rounds = sorted(set(rounds_of.values()))
         X = fitted.inputs.transform(val.table)
         stages = zip(*(model.stages(X, rounds) for model in fitted.models), strict=True)
@@ -347,8 +252,7 @@ class TraditionalLearner(Learner):
         }
         return tuple(losses[rounds_of[max(e for e in epochs if e <= epoch)]] for epoch in range(1, budget + 1))
 
-    def _write(self, folder: Path, method: Callable[[Model], Callable[[Path], None]]) -> None:
-        fitted = self._require_fitted()
+    def _write(self, fitted: _Fitted, folder: Path, method: Callable[[Model], Callable[[Path], None]]) -> None:
         is_constant = [isinstance(model, ConstantModel) for model in fitted.models]
         facts = {"n_rounds": fitted.n_rounds, "targets": fitted.targets.to_json(), "is_constant": is_constant}
         write_json(folder / FACTS_FILE, facts)
@@ -400,13 +304,6 @@ def dense_learner(
     class_weight = str(others.pop(CLASS_WEIGHT, "none"))
     new_inputs = partial(dense_inputs, dense, info)
     return TraditionalLearner(TraditionalSteps(new_inputs, partial(model, others, info), 1, class_weight), info)
-
-
-def class_columns(predictions: FloatArray, is_classification: bool) -> FloatArray:
-    """Predictions, float64, with both columns of two classes where a library gives the second one only."""
-    predictions = predictions.astype(np.float64)
-    is_binary = is_classification and predictions.ndim == 1
-    return np.column_stack([1 - predictions, predictions]) if is_binary else predictions
 
 
 def class_weights(info: DatasetInfo) -> tuple[Hyperparameter, ...]:

@@ -79,14 +79,15 @@ class TrainingRecord:
             epoch.
         n_epochs: epochs trained.
         stopped_early: whether early stopping ended the training.
-        best_epoch: the epoch with the lowest validation score, counted from 1; with early stopping, the one whose
-            weights predict.
+        best_epoch: the epoch with the lowest validation score, counted from 1.
+        kept_epoch: the one whose weights predict: with early stopping the best, else the last.
     """
 
     curves: dict[str, list[float]]
     n_epochs: int
     stopped_early: bool
     best_epoch: int
+    kept_epoch: int
 
 
 class Trainer:
@@ -153,7 +154,9 @@ class Trainer:
     def record(self) -> TrainingRecord:
         """A copy of what happened so far."""
         curves = {name: list(values) for name, values in self._curves.items()}
-        return TrainingRecord(curves, self.n_epochs, self.stopped_early, self._best_epoch())
+        best = self._best_epoch()
+        kept = self.n_epochs if self.plan.early_stopping is None else best
+        return TrainingRecord(curves, self.n_epochs, self.stopped_early, best, kept)
 
     def fit(
         self,

@@ -56,7 +56,7 @@ def expected(predictor, X):
 
 @pytest.mark.parametrize("n_rows", [1, 7, 50, 2500])
 def test_it_is_the_weighted_mean_of_members_and_folds(predictor, monkeypatch, n_rows):
-    monkeypatch.setattr(predictor_module, "CHUNK_ROWS", 1000)
+    monkeypatch.setattr(predictor_module, "MAX_ROWS_AT_ONCE", 1000)
     X, _ = frame_of(n_rows)
     predictions = predictor.predict(X)
     np.testing.assert_allclose(predictions, expected(predictor, X), rtol=1e-5, atol=1e-7)

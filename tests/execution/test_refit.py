@@ -11,22 +11,21 @@ from autopytorch_lite.execution.refit import (
     affordable,
     run_refits,
     seconds_needed,
-    without_early_stopping,
 )
 from autopytorch_lite.execution.workers import SerialExecutor
 from autopytorch_lite.history.events import Event, EventKind
 from autopytorch_lite.history.trial import Finished, Proposal, Proposed, Status, TrialKey
 
-STOPS_EARLY = {"early_stopping:__choice__": "patience", "early_stopping:patience:patience": 5, "x": 1.0}
+STOPS_EARLY = {"x": 1.0}
 LASTS = {"x": 2.0}
 
 
 def history():
     """Configuration 0 stops early and has two rungs, 1 has one, 2 failed."""
     for config_id, config, budget, seconds, info in (
-        (0, STOPS_EARLY, 3, 2.0, {"best_epoch": 3}),
-        (0, STOPS_EARLY, 9, 4.0, {"best_epoch": 7}),
-        (1, LASTS, 9, 1.0, {"best_epoch": 4}),
+        (0, STOPS_EARLY, 3, 2.0, {"kept_epoch": 3}),
+        (0, STOPS_EARLY, 9, 4.0, {"kept_epoch": 7}),
+        (1, LASTS, 9, 1.0, {}),
     ):
         yield Proposed(Proposal(config_id, config, budget, origin="random"))
         yield Finished(TrialKey(config_id, budget), Status.OK, loss=0.5, seconds=seconds, info=info)
@@ -65,16 +64,14 @@ def test_a_search_that_is_watched_is_known_like_its_history():
     assert len(planner.plan(weights)) == 2
 
 
-def test_early_stopping_is_replaced_by_the_epochs_it_chose():
+def test_as_many_epochs_are_trained_as_validation_rows_chose():
     (refit,) = planned({TrialKey(0, 9): 1.0})
-    assert refit.n_epochs == 7
-    assert refit.config == {"early_stopping:__choice__": "none", "x": 1.0}
+    assert (refit.n_epochs, refit.config) == (7, STOPS_EARLY)
     assert refit.proposal.key == TrialKey(0, 9)
 
 
-def test_without_early_stopping_the_last_epoch_counts_whichever_was_best():
+def test_where_nothing_was_chosen_the_whole_budget_is_trained():
     assert planned({TrialKey(1, 9): 1.0})[0].n_epochs == 9
-    assert without_early_stopping(LASTS) == LASTS
 
 
 def test_what_the_history_does_not_know_or_has_failed_is_left_out():

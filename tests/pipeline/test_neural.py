@@ -151,7 +151,7 @@ def test_early_stopping_is_told() -> None:
         table.train, table.val, budget=40, settings=settings(table.info, max_budget=40)
     )
     assert outcome.info["stopped_early"]
-    assert outcome.n_epochs == len(outcome.curve) == outcome.info["best_epoch"] + 3 < 40
+    assert outcome.n_epochs == len(outcome.curve) == outcome.info["kept_epoch"] + 3 < 40
 
 
 TODAYS = {

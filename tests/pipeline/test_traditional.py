@@ -14,7 +14,8 @@ from autopytorch_lite.data.dataset import make_dataset
 from autopytorch_lite.data.schema import EncodedTable
 from autopytorch_lite.errors import NothingTrainedError
 from autopytorch_lite.execution.tabular import rows_of
-from autopytorch_lite.pipeline.build import TRADITIONAL, build_learner, default_graph
+from autopytorch_lite.pipeline import traditional
+from autopytorch_lite.pipeline.build import TRADITIONAL, build_learner, default_graph, load_learner
 from autopytorch_lite.pipeline.components.forests import MAX_ROWS as MAX_FOREST_ROWS
 from autopytorch_lite.pipeline.components.nearest_neighbors import MAX_ROWS as MAX_NEIGHBOR_ROWS
 from autopytorch_lite.pipeline.components.support_vectors import MAX_ROWS as MAX_SUPPORT_VECTOR_ROWS
@@ -33,7 +34,8 @@ from tests.contracts.check_component import (
 )
 
 GRAPH = default_graph()
-IN_ROUNDS = ("hist_gradient_boosting", "lightgbm", "xgboost", "catboost", "random_forest", "extra_trees")
+BOOSTED = ("hist_gradient_boosting", "lightgbm", "xgboost", "catboost")
+IN_ROUNDS = (*BOOSTED, "random_forest", "extra_trees")
 SAMPLING = {
     "hist_gradient_boosting": {"max_features": 0.5, "min_samples_leaf": 3},
     "lightgbm": {"subsample": 0.6, "colsample_bytree": 0.5, "min_child_samples": 3},
@@ -77,7 +79,7 @@ def test_some_epochs_continued_to_fifteen_equal_fifteen(
 
     Five epochs are an odd number of rounds, seven an even one: LightGBM's seeds were of no effect after an even one.
     """
-    table, of_run = TABLES[kind], settings(TABLES[kind].info, max_budget=15)
+    table, of_run = TABLES[kind], settings(TABLES[kind].info, max_budget=15, chooses_epoch=False)
     straight, first, second = (learner_of(component, table.info, **SAMPLING.get(component.name, {})) for _ in range(3))
     whole = straight.fit(table.train, table.val, budget=15, settings=of_run)
     first.fit(table.train, table.val, budget=budget, settings=of_run)
@@ -88,7 +90,7 @@ def test_some_epochs_continued_to_fifteen_equal_fifteen(
 
 
 def test_the_budget_becomes_rounds_or_costs_nothing_more(component: Component) -> None:
-    table, of_run = TABLES["multiclass"], settings(TABLES["multiclass"].info, max_budget=10)
+    table, of_run = TABLES["multiclass"], settings(TABLES["multiclass"].info, max_budget=10, chooses_epoch=False)
     outcomes = [
         learner_of(component, table.info).fit(table.train, table.val, budget=budget, settings=of_run)
         for budget in (4, 10)
@@ -100,6 +102,55 @@ def test_the_budget_becomes_rounds_or_costs_nothing_more(component: Component) -
     else:
         assert n_rounds == [1, 1]
         assert set(outcomes[1].curve) == set(outcomes[0].curve) == {outcomes[0].curve[0]}
+
+
+@pytest.mark.parametrize("kind", ["multiclass", "binary", "regression"])
+def test_boosters_predict_with_the_rounds_that_validation_rows_found_best(
+    component: Component, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers without a pattern are best predicted early; other models have no such choice."""
+    table = without_pattern(TABLES[kind])
+    monkeypatch.setattr(traditional, "MIN_ROWS_TO_CHOOSE", len(table.val))
+    of_run = settings(table.info, max_budget=10)
+    learner = learner_of(component, table.info)
+    outcome = learner.fit(table.train, table.val, budget=10, settings=of_run)
+    lowest = 1 + int(np.argmin(outcome.curve))
+    assert outcome.info["kept_epoch"] == (lowest if component.name in BOOSTED else 10)
+    assert (outcome.info["kept_epoch"] < 10) == (component.name in BOOSTED)
+    predictions = learner.predict(table.val.table)
+    loss = of_run.metric.loss(table.val.y, predictions)
+    assert loss == pytest.approx(outcome.curve[outcome.info["kept_epoch"] - 1])
+    learner.save(tmp_path)
+    np.testing.assert_allclose(load_learner(tmp_path, GRAPH).predict(table.val.table), predictions, rtol=1e-6)
+
+
+def test_few_validation_rows_choose_no_rounds(component: Component) -> None:
+    table = without_pattern(TABLES["binary"])
+    outcome = learner_of(component, table.info).fit(table.train, table.val, budget=3, settings=settings(table.info))
+    assert len(table.val) < traditional.MIN_ROWS_TO_CHOOSE
+    assert outcome.info["kept_epoch"] == 3
+
+
+def test_rounds_that_do_not_predict_are_grown_on(
+    component: Component, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which rounds predict after five epochs changes nothing after ten."""
+    table = without_pattern(TABLES["binary"])
+    monkeypatch.setattr(traditional, "MIN_ROWS_TO_CHOOSE", len(table.val))
+    of_run = settings(table.info, max_budget=10)
+    straight, first, second = (learner_of(component, table.info) for _ in range(3))
+    whole = straight.fit(table.train, table.val, budget=10, settings=of_run)
+    first.fit(table.train, table.val, budget=5, settings=of_run)
+    first.save_checkpoint(tmp_path)
+    continued = second.fit(table.train, table.val, budget=10, settings=of_run, resume_from=tmp_path)
+    assert (continued.curve[4:], continued.info) == (whole.curve[4:], whole.info)
+    np.testing.assert_array_equal(second.predict(table.val.table), straight.predict(table.val.table))
+
+
+def without_pattern(table: Table) -> Table:
+    """The table with the answers of validation rows shuffled."""
+    y = np.random.default_rng(0).permutation(table.val.y)
+    return replace(table, val=replace(table.val, y=y))
 
 
 def test_the_seed_decides_everything_random(component: Component) -> None:

@@ -5,16 +5,18 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 
 from autopytorch_lite.pipeline.graph import Component, Float, Hyperparameter, Int
 from autopytorch_lite.pipeline.learner import Learner
-from autopytorch_lite.pipeline.traditional import Growth, Model, class_weights, column_learner
+from autopytorch_lite.pipeline.models import Booster, Growth
+from autopytorch_lite.pipeline.traditional import class_weights, column_learner
 from autopytorch_lite.types import Array, ConfigValue, DatasetInfo, FloatArray
 
 FILE = "booster.cbm"
@@ -51,7 +53,7 @@ class CatBoost(Component):
         return column_learner(values, info, model=CatBoostModel, rounds="iterations")
 
 
-class CatBoostModel(Model):
+class CatBoostModel(Booster):
     """A booster, and the snapshot of its training from which CatBoost goes on where it stopped."""
 
     def __init__(self, parameters: Mapping[str, Any], info: DatasetInfo):
@@ -60,6 +62,13 @@ class CatBoostModel(Model):
         self._is_classification = info.task.is_classification
         self._booster: Any = None
         self._snapshot = b""
+
+    def first(self, n_rounds: int) -> Self:
+        """See `Booster.first`."""
+        part = copy.copy(self)
+        part._booster = self._booster.copy()
+        part._booster.shrink(ntree_end=n_rounds)
+        return part
 
     def grow(self, X: Array, y: Array, weight: FloatArray | None, growth: Growth) -> None:
         """See `Model.grow`."""

@@ -17,8 +17,9 @@ from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, RandomFo
 from autopytorch_lite.pipeline.forest_files import pack_trees, unpack_trees
 from autopytorch_lite.pipeline.graph import Categorical, Component, Constant, Float, Hyperparameter, Int
 from autopytorch_lite.pipeline.learner import Learner
+from autopytorch_lite.pipeline.models import Growth, Model
 from autopytorch_lite.pipeline.serialize import dump_objects, load_objects
-from autopytorch_lite.pipeline.traditional import Growth, Model, class_weights, column_learner
+from autopytorch_lite.pipeline.traditional import class_weights, column_learner
 from autopytorch_lite.types import Array, ConfigValue, DatasetInfo, FloatArray
 
 MAX_ROWS = 100_000

@@ -5,17 +5,19 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from autopytorch_lite.pipeline.graph import Component, Float, Hyperparameter, Int
 from autopytorch_lite.pipeline.learner import Learner
+from autopytorch_lite.pipeline.models import Booster, Growth
 from autopytorch_lite.pipeline.serialize import dump_objects, load_objects
-from autopytorch_lite.pipeline.traditional import Growth, Model, column_learner
+from autopytorch_lite.pipeline.traditional import column_learner
 from autopytorch_lite.pipeline.tree_walk import FEW_ROWS, BoosterWalk
 from autopytorch_lite.pipeline.trees import pack, unpack
 from autopytorch_lite.types import Array, ConfigValue, DatasetInfo, FloatArray
@@ -47,7 +49,7 @@ class HistGradientBoosting(Component):
         return column_learner(values, info, model=HistGradientBoostingModel, rounds="max_iter")
 
 
-class HistGradientBoostingModel(Model):
+class HistGradientBoostingModel(Booster):
     """A booster that goes on where it stopped."""
 
     def __init__(self, values: Mapping[str, ConfigValue], info: DatasetInfo):
@@ -56,6 +58,13 @@ class HistGradientBoostingModel(Model):
         self._is_categorical = np.array([False] * info.n_numeric + native)
         self._booster: Any = None
         self._walk: BoosterWalk | None = None
+
+    def first(self, n_rounds: int) -> Self:
+        """See `Booster.first`."""
+        part = copy.copy(self)
+        part._booster, part._walk = copy.copy(self._booster), None
+        part._booster._predictors = self._booster._predictors[:n_rounds]
+        return part
 
     def grow(self, X: Array, y: Array, weight: FloatArray | None, growth: Growth) -> None:
         """See `Model.grow`."""

@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from autopytorch_lite.pipeline.graph import Component, Float, Hyperparameter, Int
 from autopytorch_lite.pipeline.learner import Learner
-from autopytorch_lite.pipeline.traditional import Growth, Model, class_columns, class_weights, column_learner
+from autopytorch_lite.pipeline.models import Booster, Growth, class_columns
+from autopytorch_lite.pipeline.traditional import class_weights, column_learner
 from autopytorch_lite.types import Array, ConfigValue, DatasetInfo, FloatArray
 
 FILE = "booster.txt"
@@ -51,7 +53,7 @@ class LightGBM(Component):
         return column_learner(values, info, model=LightGBMModel, rounds="n_estimators")
 
 
-class LightGBMModel(Model):
+class LightGBMModel(Booster):
     """A booster whose trees are drawn from seeds of their own, so that it can go on where it stopped."""
 
     def __init__(self, parameters: Mapping[str, Any], info: DatasetInfo):
@@ -60,6 +62,13 @@ class LightGBMModel(Model):
         self._categorical = list(range(info.n_numeric, info.n_numeric + info.n_categorical))
         self._is_classification = info.task.is_classification
         self._booster: Any = None
+        self._n_rounds: int | None = None  # that predict; None: all
+
+    def first(self, n_rounds: int) -> Self:
+        """See `Booster.first`."""
+        part = copy.copy(self)
+        part._n_rounds = n_rounds
+        return part
 
     def grow(self, X: Array, y: Array, weight: FloatArray | None, growth: Growth) -> None:
         """See `Model.grow`."""
@@ -74,7 +83,7 @@ class LightGBMModel(Model):
 
     def predict(self, X: Array) -> FloatArray:
         """See `Model.predict`."""
-        return class_columns(self._booster.predict(X), self._is_classification)
+        return class_columns(self._booster.predict(X, num_iteration=self._n_rounds), self._is_classification)
 
     def stages(self, X: Array, rounds: Sequence[int]) -> Iterator[FloatArray]:
         """See `Model.stages`."""
@@ -83,7 +92,7 @@ class LightGBMModel(Model):
 
     def save(self, folder: Path) -> None:
         """See `Model.save`; LightGBM's own text format, numbers exactly."""
-        self._booster.save_model(folder / FILE)
+        self._booster.save_model(folder / FILE, num_iteration=self._n_rounds)
 
     def load(self, folder: Path) -> None:
         """See `Model.load`."""

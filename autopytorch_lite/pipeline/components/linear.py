@@ -12,7 +12,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 from autopytorch_lite.pipeline.graph import Component, Float, Hyperparameter
 from autopytorch_lite.pipeline.learner import Learner
-from autopytorch_lite.pipeline.traditional import EstimatorModel, Growth, class_weights, dense_learner
+from autopytorch_lite.pipeline.models import EstimatorModel, Growth
+from autopytorch_lite.pipeline.traditional import class_weights, dense_learner
 from autopytorch_lite.pipeline.traditional_inputs import dense_hyperparameters
 from autopytorch_lite.types import Array, ConfigValue, DatasetInfo, FloatArray
 

@@ -14,8 +14,9 @@ from sklearn.neighbors import NearestNeighbors
 
 from autopytorch_lite.pipeline.graph import Categorical, Component, Hyperparameter, Int
 from autopytorch_lite.pipeline.learner import Learner
+from autopytorch_lite.pipeline.models import Growth, Model
 from autopytorch_lite.pipeline.serialize import dump_objects, load_objects
-from autopytorch_lite.pipeline.traditional import Growth, Model, class_weights, dense_learner
+from autopytorch_lite.pipeline.traditional import class_weights, dense_learner
 from autopytorch_lite.pipeline.traditional_inputs import dense_hyperparameters
 from autopytorch_lite.types import Array, ConfigValue, DatasetInfo, FloatArray
 

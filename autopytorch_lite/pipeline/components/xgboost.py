@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from autopytorch_lite.pipeline.graph import Component, Float, Hyperparameter, Int
 from autopytorch_lite.pipeline.learner import Learner
-from autopytorch_lite.pipeline.traditional import Growth, Model, class_columns, class_weights, column_learner
+from autopytorch_lite.pipeline.models import Booster, Growth, class_columns
+from autopytorch_lite.pipeline.traditional import class_weights, column_learner
 from autopytorch_lite.types import Array, ConfigValue, DatasetInfo, FloatArray
 
 FILE = "booster.ubj"
@@ -45,7 +47,7 @@ class XGBoost(Component):
         return column_learner(values, info, model=XGBoostModel, rounds="n_estimators")
 
 
-class XGBoostModel(Model):
+class XGBoostModel(Booster):
     """A booster.
 
     Where rows or columns are drawn, growing it begins anew: XGBoost's generators run on from tree to tree and are not
@@ -57,6 +59,12 @@ class XGBoostModel(Model):
         self._feature_types = ["q"] * info.n_numeric + ["c"] * info.n_categorical
         self._is_classification = info.task.is_classification
         self._booster: Any = None
+
+    def first(self, n_rounds: int) -> Self:
+        """See `Booster.first`."""
+        part = copy.copy(self)
+        part._booster = self._booster[:n_rounds]
+        return part
 
     def grow(self, X: Array, y: Array, weight: FloatArray | None, growth: Growth) -> None:
         """See `Model.grow`."""
