@@ -135,7 +135,7 @@ class _Rounds:
     read: int
 
     @classmethod
-    def of(cls, n_rounds: int, sizes: Sizes, budget: int, start: int) -> _Rounds:
+    def of(cls, n_rounds: int, sizes: Sizes, budget: int, start: int = 0) -> _Rounds:
         old = rounds_at(start, sizes.max_budget, n_rounds) if start else 0
         total = rounds_at(budget, sizes.max_budget, n_rounds)
         points = {rounds_at(epoch, sizes.max_budget, n_rounds) for epoch in curve_epochs(budget, sizes.max_budget)}
@@ -147,7 +147,7 @@ class _Rounds:
 
 
 def _boosted(sizes: Sizes, rounds: _Rounds, *, leaves: float, share: float, depth: float) -> Amounts:
-    """Trees on binned columns.
+    """Trees on binned columns, all of them new at every budget.
 
     Args:
         sizes: what is trained on.
@@ -162,7 +162,7 @@ def _boosted(sizes: Sizes, rounds: _Rounds, *, leaves: float, share: float, dept
         "fit": 1,
         "cells": cells,
         "tree cells": trees * cells * share * depth,
-        "tree rows": (trees + rounds.old * sizes.n_models) * sizes.n_train * depth,
+        "tree rows": trees * sizes.n_train * depth,
         "tree bins": trees * leaves * sizes.n_columns * share,
         "trees": trees,
         "read rows": rounds.read * sizes.n_models * sizes.n_val * depth,
@@ -175,7 +175,7 @@ def _leafwise(name: str, n_rounds: str, leaves: str, share: str) -> _Count:
 
     def count(config: Config, sizes: Sizes, budget: int, start: int) -> Amounts:
         values = _values(config, name)
-        rounds = _Rounds.of(int(values[n_rounds]), sizes, budget, start)
+        rounds = _Rounds.of(int(values[n_rounds]), sizes, budget)
         n_leaves = float(values[leaves])
         depth = math.log2(n_leaves) + 1
         return _boosted(sizes, rounds, leaves=n_leaves, share=float(values[share]), depth=depth)
@@ -186,15 +186,14 @@ def _leafwise(name: str, n_rounds: str, leaves: str, share: str) -> _Count:
 def _xgboost(config: Config, sizes: Sizes, budget: int, start: int) -> Amounts:
     values = _values(config, "xgboost")
     share, depth = float(values["colsample_bytree"]), float(values["max_depth"])
-    begins_anew = min(share, float(values["subsample"])) < 1
-    rounds = _Rounds.of(int(values["n_estimators"]), sizes, budget, 0 if begins_anew else start)
+    rounds = _Rounds.of(int(values["n_estimators"]), sizes, budget)
     return _boosted(sizes, rounds, leaves=2**depth, share=share, depth=depth)
 
 
 def _catboost(config: Config, sizes: Sizes, budget: int, start: int) -> Amounts:
     values = _values(config, "catboost")
     depth = float(values["depth"])
-    rounds = _Rounds.of(int(values["iterations"]), sizes, budget, start)
+    rounds = _Rounds.of(int(values["iterations"]), sizes, budget)
     amounts = _boosted(sizes, rounds, leaves=2**depth, share=float(values["rsm"]), depth=depth)
     statistics = sizes.info.n_categorical * float(values.get("max_ctr_complexity", 0))
     return amounts | {"statistics": rounds.new * sizes.n_train * statistics}

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from autopytorch_lite.pipeline.rounds import step_at
 from autopytorch_lite.pipeline.serialize import dump_objects, load_objects, read_json, write_json
 from autopytorch_lite.types import Array, FloatArray
 
@@ -21,6 +22,7 @@ class Growth:
     Attributes:
         start: rounds that the model has.
         stop: rounds that it is to have, in total.
+        n_all: rounds of a full training.
         n_classes: number of classes; 0 where the targets are values.
         seed: of everything random; the same seed gives the same model.
         n_threads: threads that may be used.
@@ -28,6 +30,7 @@ class Growth:
 
     start: int
     stop: int
+    n_all: int
     n_classes: int
     seed: int
     n_threads: int
@@ -36,6 +39,10 @@ class Growth:
     def is_classification(self) -> bool:
         """Whether the targets are class codes."""
         return self.n_classes > 0
+
+    def step(self, learning_rate: float) -> float:
+        """The learning rate of a booster with `stop` rounds; see `step_at`."""
+        return step_at(self.stop, self.n_all, learning_rate)
 
 
 class Model(ABC):
@@ -46,7 +53,7 @@ class Model(ABC):
 
     @abstractmethod
     def grow(self, X: Array, y: Array, weight: FloatArray | None, growth: Growth) -> None:
-        """Learn up to `growth.stop` rounds; growing to 5 and then to 15 equals growing to 15.
+        """Learn up to `growth.stop` rounds; growing to 5 and then to 15 equals growing to 15, see also `Booster`.
 
         Args:
             X: what the learner's `Inputs` make of the rows, shape (n, d).
@@ -83,13 +90,22 @@ class Model(ABC):
 class Booster(Model):
     """A model whose later rounds correct the earlier ones, until they begin to learn noise; the first ones can predict.
 
+    It is not grown on but trained anew: fewer rounds take larger steps, see `step_at`. So `grow` is called once, with a
+    start of 0, and its state is nothing.
+
     Many validation rows may choose how many, though they select the ensemble too: they choose among the ten numbers at
     which the learning curve is read, and a search compares far more models by the same rows.
     """
 
     @abstractmethod
     def first(self, n_rounds: int) -> Self:
-        """The same model with its first rounds only, to predict with and to `save`; it cannot grow on."""
+        """The same model with its first rounds only."""
+
+    def save_state(self, folder: Path) -> None:
+        """Nothing is needed to begin anew."""
+
+    def load_state(self, folder: Path) -> None:
+        """See `save_state`."""
 
 
 class EstimatorModel(Model):

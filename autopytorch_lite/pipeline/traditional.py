@@ -142,11 +142,11 @@ class TraditionalSteps:
 
 
 class TraditionalLearner(Learner):
-    """One model for classes, or one per regression target, grown by as many rounds as its budget has.
+    """One model for classes, or one per regression target, with as many rounds as its budget has.
 
-    Boosters predict with as many rounds as were best on the validation rows, where these are many; see `Booster`. Later
-    rounds are kept to be grown on. A model with a single round costs the same at every budget: its curve is flat, and
-    continuing it copies it.
+    Boosters are trained anew at each budget, and predict with as many rounds as were best on the validation rows, where
+    these are many; see `Booster`. Others are grown on. A model with a single round costs the same at every budget: its
+    curve is flat, and continuing it copies it.
 
     Values are learned standardised, and predicted within the training range and half of it on either side, as networks
     do. Rows of weight zero are left out.
@@ -156,7 +156,6 @@ class TraditionalLearner(Learner):
         self._steps = steps
         self._info = info
         self._fitted: _Fitted | None = None
-        self._grown: _Fitted | None = None
 
     def fit(
         self, train: Rows, val: Rows, *, budget: int, settings: FitSettings, resume_from: Path | None = None
@@ -166,7 +165,7 @@ class TraditionalLearner(Learner):
         train = _counting(train)
         with threadpool_limits(limits=settings.n_threads), quiet():
             fitted = self._resumed(resume_from) if resume_from else self._started(train, settings.seed)
-            self._grown = grown = self._grow(fitted, train, budget, settings)
+            grown = self._grown(fitted, train, budget, settings)
             curve = self._curve(grown, val, budget, settings)
             chooses = settings.chooses_epoch and grown.is_boosted and len(val) >= MIN_ROWS_TO_CHOOSE
             kept = best_epoch(curve) if chooses else budget
@@ -175,14 +174,14 @@ class TraditionalLearner(Learner):
 
     def predict(self, table: EncodedTable) -> FloatArray:
         """See `Learner.predict`."""
-        fitted = self._require(self._fitted)
+        fitted = self._require_fitted()
         with quiet():
             X = fitted.inputs.transform(table)
             return fitted.targets.predictions([model.predict(X) for model in fitted.models])
 
     def save_model(self, folder: Path) -> None:
         """See `Learner.save_model`."""
-        self._write(self._require(self._fitted), folder, lambda model: model.save)
+        self._write(folder, lambda model: model.save)
 
     def load_model(self, folder: Path) -> None:
         """See `Learner.load_model`."""
@@ -190,12 +189,12 @@ class TraditionalLearner(Learner):
 
     def save_checkpoint(self, folder: Path) -> None:
         """See `Learner.save_checkpoint`."""
-        self._write(self._require(self._grown), folder, lambda model: model.save_state)
+        self._write(folder, lambda model: model.save_state)
 
-    def _require(self, fitted: _Fitted | None) -> _Fitted:
-        if fitted is None:
+    def _require_fitted(self) -> _Fitted:
+        if self._fitted is None:
             raise not_fitted(self)
-        return fitted
+        return self._fitted
 
     def _rounds_at(self, epoch: int, settings: FitSettings) -> int:
         return rounds_at(epoch, settings.max_budget, self._steps.n_rounds)
@@ -219,13 +218,15 @@ class TraditionalLearner(Learner):
         ]
         return _Fitted(inputs, targets, models)
 
-    def _grow(self, fitted: _Fitted, train: Rows, budget: int, settings: FitSettings) -> _Fitted:
-        stop = self._rounds_at(budget, settings)
-        if stop == fitted.n_rounds:
+    def _grown(self, fitted: _Fitted, train: Rows, budget: int, settings: FitSettings) -> _Fitted:
+        stop, n_all = self._rounds_at(budget, settings), self._steps.n_rounds
+        start = 0 if fitted.is_boosted else fitted.n_rounds
+        if stop == start:
             return fitted
         X = fitted.inputs.training(train)
         weight = self._weight(train)
-        growth = Growth(fitted.n_rounds, stop, fitted.targets.n_classes, settings.seed % 2**31, settings.n_threads)
+        seed = settings.seed % 2**31
+        growth = Growth(start, stop, n_all, fitted.targets.n_classes, seed, settings.n_threads)
         for model, y in zip(fitted.models, fitted.targets.columns(train.y), strict=True):
             model.grow(X, y, weight, growth)
         return replace(fitted, n_rounds=stop)
@@ -252,7 +253,8 @@ class TraditionalLearner(Learner):
         }
         return tuple(losses[rounds_of[max(e for e in epochs if e <= epoch)]] for epoch in range(1, budget + 1))
 
-    def _write(self, fitted: _Fitted, folder: Path, method: Callable[[Model], Callable[[Path], None]]) -> None:
+    def _write(self, folder: Path, method: Callable[[Model], Callable[[Path], None]]) -> None:
+        fitted = self._require_fitted()
         is_constant = [isinstance(model, ConstantModel) for model in fitted.models]
         facts = {"n_rounds": fitted.n_rounds, "targets": fitted.targets.to_json(), "is_constant": is_constant}
         write_json(folder / FACTS_FILE, facts)

@@ -61,17 +61,16 @@ def test_the_prior_knows_every_family_and_more_is_never_cheaper(family: str) -> 
     assert seconds[2] > 2 * seconds[0], "twenty times the rows"
 
 
-@pytest.mark.parametrize("family", ["random_forest", "catboost", "extra_trees", "neural:tabm"])
+@pytest.mark.parametrize("family", ["random_forest", "extra_trees", "neural:tabm"])
 def test_going_on_is_cheaper_than_beginning_anew(family: str) -> None:
     costs, config = EvaluationCosts(LARGE, load_prior()), config_of(family)
     assert costs.expected_s(config, 54, 18) < 0.9 * costs.expected_s(config, 54)
 
 
-def test_xgboost_begins_anew_where_it_draws_rows() -> None:
-    costs, config = EvaluationCosts(LARGE, load_prior()), config_of("xgboost") | {"learner:xgboost:subsample": 0.8}
+@pytest.mark.parametrize("family", ["xgboost", "lightgbm", "catboost", "hist_gradient_boosting"])
+def test_boosters_begin_anew(family: str) -> None:
+    costs, config = EvaluationCosts(LARGE, load_prior()), config_of(family)
     assert costs.expected_s(config, 54, 18) == costs.expected_s(config, 54)
-    everything = config | {"learner:xgboost:subsample": 1.0, "learner:xgboost:colsample_bytree": 1.0}
-    assert costs.expected_s(everything, 54, 18) < costs.expected_s(everything, 54)
 
 
 def test_folds_are_trainings(boosting: Config) -> None:

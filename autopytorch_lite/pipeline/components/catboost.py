@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import pandas as pd
@@ -20,7 +19,6 @@ from autopytorch_lite.pipeline.traditional import class_weights, column_learner
 from autopytorch_lite.types import Array, ConfigValue, DatasetInfo, FloatArray
 
 FILE = "booster.cbm"
-SNAPSHOT_FILE = "snapshot.catboost"
 
 
 class CatBoost(Component):
@@ -54,14 +52,13 @@ class CatBoost(Component):
 
 
 class CatBoostModel(Booster):
-    """A booster, and the snapshot of its training from which CatBoost goes on where it stopped."""
+    """A booster."""
 
     def __init__(self, parameters: Mapping[str, Any], info: DatasetInfo):
         self._parameters = dict(parameters)
         self._categorical = list(range(info.n_numeric, info.n_numeric + info.n_categorical))
         self._is_classification = info.task.is_classification
         self._booster: Any = None
-        self._snapshot = b""
 
     def first(self, n_rounds: int) -> Self:
         """See `Booster.first`."""
@@ -72,15 +69,8 @@ class CatBoostModel(Booster):
 
     def grow(self, X: Array, y: Array, weight: FloatArray | None, growth: Growth) -> None:
         """See `Model.grow`."""
-        booster = CatBoost.load_package().CatBoost(self._training_parameters(growth))
-        with TemporaryDirectory() as folder:
-            snapshot = Path(folder) / SNAPSHOT_FILE
-            if self._snapshot:
-                snapshot.write_bytes(self._snapshot)
-            booster.set_params(train_dir=folder, save_snapshot=True, snapshot_file=str(snapshot))
-            booster.fit(self._pool(X, y, weight))
-            self._snapshot = snapshot.read_bytes()
-        self._booster = booster
+        self._booster = CatBoost.load_package().CatBoost(self._training_parameters(growth))
+        self._booster.fit(self._pool(X, y, weight))
 
     def predict(self, X: Array) -> FloatArray:
         """See `Model.predict`."""
@@ -100,16 +90,6 @@ class CatBoostModel(Booster):
         """See `Model.load`."""
         self._booster = CatBoost.load_package().CatBoost().load_model(folder / FILE, format="cbm")
 
-    def save_state(self, folder: Path) -> None:
-        """See `Model.save_state`; CatBoost's snapshot, and the model."""
-        self.save(folder)
-        (folder / SNAPSHOT_FILE).write_bytes(self._snapshot)
-
-    def load_state(self, folder: Path) -> None:
-        """See `Model.load_state`."""
-        self.load(folder)
-        self._snapshot = (folder / SNAPSHOT_FILE).read_bytes()
-
     def _pool(self, X: Array, y: Array | None = None, weight: FloatArray | None = None) -> Any:
         """CatBoost's table: categories are integers there, -1 the missing one."""
         frame = pd.DataFrame(X)
@@ -118,16 +98,18 @@ class CatBoostModel(Booster):
         return CatBoost.load_package().Pool(frame, label=y, weight=weight, cat_features=self._categorical)
 
     def _training_parameters(self, growth: Growth) -> dict[str, Any]:
-        """Everything that CatBoost would else derive from the number of iterations is said: it must not change."""
+        """What CatBoost would else derive from the number of iterations is said: rungs shall be alike."""
         loss = {0: "RMSE", 2: "Logloss"}.get(growth.n_classes, "MultiClass")
         fixed = {
             "loss_function": loss,
             "iterations": growth.stop,
+            "learning_rate": growth.step(self._parameters["learning_rate"]),
             "leaf_estimation_iterations": 10 if loss == "Logloss" else 1,
             "bootstrap_type": "MVS",
             "random_seed": growth.seed,
             "thread_count": growth.n_threads,
             "logging_level": "Silent",
+            "allow_writing_files": False,
         }
         return {"max_ctr_complexity": 1} | self._parameters | fixed
 

@@ -50,7 +50,7 @@ class HistGradientBoosting(Component):
 
 
 class HistGradientBoostingModel(Booster):
-    """A booster that goes on where it stopped."""
+    """A booster."""
 
     def __init__(self, values: Mapping[str, ConfigValue], info: DatasetInfo):
         self._values = dict(values)
@@ -68,10 +68,7 @@ class HistGradientBoostingModel(Booster):
 
     def grow(self, X: Array, y: Array, weight: FloatArray | None, growth: Growth) -> None:
         """See `Model.grow`."""
-        if self._booster is None:
-            self._booster = self._new_booster(growth)
-        self._walk = None
-        self._booster.set_params(max_iter=growth.stop).fit(X, y, sample_weight=weight)
+        self._booster, self._walk = self._new_booster(growth).fit(X, y, sample_weight=weight), None
 
     def predict(self, X: Array) -> FloatArray:
         """See `Model.predict`."""
@@ -100,10 +97,10 @@ class HistGradientBoostingModel(Booster):
     def _new_booster(self, growth: Growth) -> Any:
         kind = HistGradientBoostingClassifier if growth.is_classification else HistGradientBoostingRegressor
         return kind(
-            **self._values,
+            **{**self._values, "learning_rate": growth.step(float(self._values["learning_rate"]))},
+            max_iter=growth.stop,
             categorical_features=self._is_categorical,
             early_stopping=False,
-            warm_start=True,
             random_state=growth.seed,
         )
 

@@ -6,11 +6,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
-
-import numpy as np
 
 from autopytorch_lite.pipeline.graph import Component, Float, Hyperparameter, Int
 from autopytorch_lite.pipeline.learner import Learner
@@ -54,11 +52,10 @@ class LightGBM(Component):
 
 
 class LightGBMModel(Booster):
-    """A booster whose trees are drawn from seeds of their own, so that it can go on where it stopped."""
+    """A booster."""
 
     def __init__(self, parameters: Mapping[str, Any], info: DatasetInfo):
         self._parameters = dict(parameters)
-        self._share = float(self._parameters.pop("subsample"))
         self._categorical = list(range(info.n_numeric, info.n_numeric + info.n_categorical))
         self._is_classification = info.task.is_classification
         self._booster: Any = None
@@ -76,9 +73,7 @@ class LightGBMModel(Booster):
         self._booster = lightgbm.train(
             self._training_parameters(growth),
             lightgbm.Dataset(X, y, weight=weight, categorical_feature=self._categorical, free_raw_data=False),
-            num_boost_round=growth.stop - growth.start,
-            init_model=self._booster,
-            callbacks=[self._reseed(growth)],
+            num_boost_round=growth.stop,
         )
 
     def predict(self, X: Array) -> FloatArray:
@@ -103,7 +98,7 @@ class LightGBMModel(Booster):
         objective = {0: {"objective": "regression"}, 2: {"objective": "binary"}}.get(growth.n_classes, several)
         fixed = {
             "bagging_freq": 1,
-            "bagging_fraction": self._share_at(growth.start + 1),  # another one than that of the first tree
+            "learning_rate": growth.step(self._parameters["learning_rate"]),
             "seed": growth.seed,
             "num_threads": growth.n_threads,
             "deterministic": True,
@@ -113,26 +108,6 @@ class LightGBMModel(Booster):
             "verbosity": -1,
         }
         return self._parameters | objective | fixed
-
-    def _reseed(self, growth: Growth) -> Callable[[Any], None]:
-        """A callback that draws the rows and columns of each tree from a seed of its own.
-
-        LightGBM's generators run on from tree to tree and are not part of a model. It seeds them anew when it is given
-        another seed; that of the rows only when their share differs too (see `_share_at`).
-        """
-
-        def callback(env: Any) -> None:
-            n_before = growth.start + env.iteration - env.begin_iteration
-            seed = int(np.random.default_rng([growth.seed, n_before]).integers(2**31))
-            share = {"bagging_fraction": self._share_at(n_before)}
-            env.model.reset_parameter({"feature_fraction_seed": seed, "bagging_seed": seed, **share})
-
-        callback.before_iteration = True  # type: ignore[attr-defined]
-        return callback
-
-    def _share_at(self, n_before: int) -> float:
-        """Share of the rows for a tree; one unit in the last place less for every other tree."""
-        return self._share if n_before % 2 or self._share == 1 else float(np.nextafter(self._share, 0.0))
 
 
 LIGHTGBM = LightGBM()

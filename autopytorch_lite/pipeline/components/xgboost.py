@@ -48,11 +48,7 @@ class XGBoost(Component):
 
 
 class XGBoostModel(Booster):
-    """A booster.
-
-    Where rows or columns are drawn, growing it begins anew: XGBoost's generators run on from tree to tree and are not
-    part of a model.
-    """
+    """A booster."""
 
     def __init__(self, parameters: Mapping[str, Any], info: DatasetInfo):
         self._parameters = dict(parameters)
@@ -68,12 +64,10 @@ class XGBoostModel(Booster):
 
     def grow(self, X: Array, y: Array, weight: FloatArray | None, growth: Growth) -> None:
         """See `Model.grow`."""
-        draws = min(self._parameters["subsample"], self._parameters["colsample_bytree"]) < 1
         self._booster = XGBoost.load_package().train(
             self._training_parameters(growth),
             self._matrix(X, label=y, weight=weight, nthread=growth.n_threads),
-            num_boost_round=growth.stop if draws else growth.stop - growth.start,
-            xgb_model=None if draws else self._booster,
+            num_boost_round=growth.stop,
         )
 
     def predict(self, X: Array) -> FloatArray:
@@ -102,6 +96,7 @@ class XGBoostModel(Booster):
         several = {"objective": "multi:softprob", "num_class": growth.n_classes}
         one = {0: {"objective": "reg:squarederror"}, 2: {"objective": "binary:logistic"}}
         fixed = {
+            "learning_rate": growth.step(self._parameters["learning_rate"]),
             "tree_method": "hist",
             "seed": growth.seed,
             "nthread": growth.n_threads,
