@@ -15,6 +15,7 @@ from typing import TypeAlias
 from autopytorch_lite.data.dataset import Dataset
 from autopytorch_lite.networks.embeddings import embedding_dim
 from autopytorch_lite.pipeline.components import encoding, numeric_embedding
+from autopytorch_lite.pipeline.components.schedules import CosineLog
 from autopytorch_lite.pipeline.graph import choice_name, local_values
 from autopytorch_lite.pipeline.rounds import curve_epochs, rounds_at
 from autopytorch_lite.training.loop import MAX_SCORED_TRAIN_ROWS, MIN_SCORED_TRAIN_ROWS
@@ -314,7 +315,7 @@ def _network(config: Config, sizes: Sizes, budget: int, start: int) -> Amounts:
     values = local_values(config, "backbone", backbone)
     layers = embedding + _BACKBONES[backbone](values, width, sizes.info.n_outputs)
     batch = min(int(config["batching:minibatch:batch_size"]), sizes.n_train)
-    epochs = budget - start
+    epochs = budget if config[choice_name("lr_schedule")] == CosineLog.name else budget - start
     steps = epochs * max(sizes.n_train // batch, 1)
     n_scored = min(sizes.n_train, MAX_SCORED_TRAIN_ROWS, max(MIN_SCORED_TRAIN_ROWS, sizes.n_train // 10))
     scored = epochs * (sizes.n_val + n_scored)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from autopytorch_lite.training.loop import Trainer, TrainingPlan, TrainingRecord
 from autopytorch_lite.training.optimizers import OptimizerFactory
 from autopytorch_lite.training.regularization import BatchTechnique
 from autopytorch_lite.training.rows import TensorRows
-from autopytorch_lite.training.schedules import ScheduleFactory
+from autopytorch_lite.training.schedules import ScheduleFactory, Whole
 from autopytorch_lite.training.stopping import EarlyStopping
 from autopytorch_lite.types import Array, FloatArray, IntArray
 
@@ -152,8 +152,13 @@ class NeuralLearner(Learner):
     def fit(
         self, train: Rows, val: Rows, *, budget: int, settings: FitSettings, resume_from: Path | None = None
     ) -> FitOutcome:
-        """See `Learner.fit`; what preprocessing learned is read back from the checkpoint, not fitted again."""
+        """See `Learner.fit`; what preprocessing learned is read back from the checkpoint, not fitted again.
+
+        A `Whole` schedule is laid out for the budget, and the network begins anew.
+        """
         check_budget(budget, settings)
+        if self._begins_anew:
+            settings = replace(settings, max_budget=budget)
         with _limited_threads(settings.n_threads):
             if resume_from is None:
                 preprocessor = self.fit_preprocessor(train, settings.seed)
@@ -162,7 +167,7 @@ class NeuralLearner(Learner):
             prepared = self.prepare(train, settings, preprocessor)
             train_rows, val_rows = prepared.training_rows(train), prepared.tensor_rows(val)
             trainer = prepared.trainer
-            if resume_from is not None:
+            if resume_from is not None and not self._begins_anew:
                 trainer.load_checkpoint(resume_from)
             record = trainer.fit(train_rows, val_rows, budget, should_stop=settings.should_stop)
         network = trainer.prediction_network()
@@ -215,11 +220,16 @@ class NeuralLearner(Learner):
         self._trainer = None
 
     def save_checkpoint(self, folder: Path) -> None:
-        """What preprocessing learned, and the state of the training."""
+        """What preprocessing learned, and the state of the training if that is continued."""
         if self._trainer is None:
             raise not_fitted(self)
         self._require_fitted().preprocessor.save(folder / PREPROCESSOR_FILE)
-        self._trainer.save_checkpoint(folder)
+        if not self._begins_anew:
+            self._trainer.save_checkpoint(folder)
+
+    @property
+    def _begins_anew(self) -> bool:
+        return isinstance(self._steps.schedule, Whole)
 
     def _require_fitted(self) -> _Fitted:
         if self._fitted is None:

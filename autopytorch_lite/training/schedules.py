@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from torch.optim import Optimizer
@@ -42,6 +43,25 @@ class Schedule(Protocol):
 
 
 ScheduleFactory: TypeAlias = Callable[[Optimizer, int], Schedule]
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A `ScheduleFactory` whose schedule is of use as a whole only: its beginning is no shorter training.
+
+    Who trains to several budgets lays it out for each, and begins anew.
+
+    Attributes:
+        schedule: what it makes.
+    """
+
+    schedule: ScheduleFactory
+
+    def __call__(self, optimizer: Optimizer, max_epochs: int) -> Schedule:
+        """See `ScheduleFactory`."""
+        return self.schedule(optimizer, max_epochs)
+
+
 Rate: TypeAlias = Callable[[int, float], float]
 """(finished epochs, base rate) -> learning rate."""
 
@@ -309,13 +329,15 @@ def cosine_log(n_cycles: int = 4) -> ScheduleFactory:
     follows `networks.annealing.flat_cosine`. Both change with every step, for the first wave may be shorter than an
     epoch.
 
+    It is `Whole`: up to a third of the way the rate has come down twice, and the longest wave is yet to come.
+
     Source: Holzmueller, Grinsztajn, Steinwart, 2024, Better by default, section 3 ("coslog4" and "flat_cos").
     """
 
     def share(progress: float) -> float:
         return (1 - math.cos(2 * math.pi * math.log2(1 + (2**n_cycles - 1) * progress))) / 2
 
-    return lambda optimizer, max_epochs: StepSchedule(optimizer, max_epochs, share, flat_cosine)
+    return Whole(lambda optimizer, max_epochs: StepSchedule(optimizer, max_epochs, share, flat_cosine))
 
 
 def plateau(factor: float = 0.1, patience: int = 5, threshold: float = 1e-4) -> ScheduleFactory:

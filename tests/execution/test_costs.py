@@ -63,7 +63,7 @@ def test_the_prior_knows_every_family_and_more_is_never_cheaper(family: str) -> 
 
 @pytest.mark.parametrize("family", ["random_forest", "extra_trees", "neural:tabm"])
 def test_going_on_is_cheaper_than_beginning_anew(family: str) -> None:
-    costs, config = EvaluationCosts(LARGE, load_prior()), config_of(family)
+    costs, config = EvaluationCosts(LARGE, load_prior()), config_of(family) | {"lr_schedule:__choice__": "step"}
     assert costs.expected_s(config, 54, 18) < 0.9 * costs.expected_s(config, 54)
 
 
@@ -71,6 +71,13 @@ def test_going_on_is_cheaper_than_beginning_anew(family: str) -> None:
 def test_boosters_begin_anew(family: str) -> None:
     costs, config = EvaluationCosts(LARGE, load_prior()), config_of(family)
     assert costs.expected_s(config, 54, 18) == costs.expected_s(config, 54)
+
+
+def test_networks_whose_schedule_is_whole_begin_anew() -> None:
+    costs, config = EvaluationCosts(LARGE, load_prior()), config_of("neural:realmlp")
+    for schedule, begins_anew in (("cosine_log", True), ("step", False)):
+        scheduled = config | {"lr_schedule:__choice__": schedule}
+        assert (costs.expected_s(scheduled, 54, 18) == costs.expected_s(scheduled, 54)) == begins_anew
 
 
 def test_folds_are_trainings(boosting: Config) -> None:

@@ -179,6 +179,25 @@ TODAYS = {
 """Networks with what belongs to them; all but the last draw from training rows before they start."""
 
 
+@pytest.mark.parametrize("name", TODAYS)
+def test_only_a_schedule_that_is_whole_is_laid_out_for_the_budget(name: str, tmp_path: Path) -> None:
+    """Two epochs of six are two epochs of two, and six begin anew; else two are the beginning of six."""
+    table = TABLES["binary"]
+    of_six, of_two, again, straight = (learner_of(table, TODAYS[name]) for _ in range(4))
+    outcomes = [
+        learner.fit(table.train, table.val, budget=2, settings=settings(table.info, max_budget=n))
+        for learner, n in ((of_six, 6), (of_two, 2))
+    ]
+    is_whole = name == "realmlp"
+    assert (outcomes[0].curve == outcomes[1].curve) == is_whole
+    of_six.save_checkpoint(tmp_path)
+    of_run = settings(table.info, max_budget=6)
+    continued = again.fit(table.train, table.val, budget=6, settings=of_run, resume_from=tmp_path)
+    whole = straight.fit(table.train, table.val, budget=6, settings=of_run)
+    assert continued.curve == whole.curve
+    assert (whole.curve[:2] == outcomes[0].curve) != is_whole
+
+
 def of_categories_only(table: Table) -> Table:
     train, val = (
         replace(rows, table=replace(rows.table, numeric=rows.table.numeric[:, :0])) for rows in (table.train, table.val)
