@@ -16,7 +16,7 @@ from autopytorch_lite.ensemble.library import Ensemble, Library, Member
 from autopytorch_lite.ensemble.limit import Served, select_under_limit
 from autopytorch_lite.ensemble.loading import load_predictor
 from autopytorch_lite.ensemble.predictor import EnsemblePredictor
-from autopytorch_lite.ensemble.thinning import MANY_ROWS, choose_voters
+from autopytorch_lite.ensemble.thinning import MANY_ROWS, choose_voters, worthwhile
 from autopytorch_lite.execution.baseline import BASELINE_KEY, fit_baseline
 from autopytorch_lite.execution.tabular import validation_rows
 from autopytorch_lite.history.events import Callback, Event, EventKind
@@ -89,7 +89,7 @@ class RunEnsemble:
         limit_ms = self.run.request.max_predict_ms_per_row
         if limit_ms is None or not len(library):
             ensemble = self.select(library, max_seconds=max_seconds)
-            return None if ensemble is None else (ensemble, self.predictor(ensemble))
+            return None if ensemble is None else self._lighter(library, ensemble, self.predictor(ensemble))
         end = math.inf if max_seconds is None else time.monotonic() + 2 * max_seconds
         served = select_under_limit(
             library,
@@ -105,16 +105,36 @@ class RunEnsemble:
     def thinned(self, ensemble: Ensemble, predictor: EnsemblePredictor) -> tuple[Ensemble, EnsemblePredictor]:
         """Both without the models that are not worth their time, where many rows would take long; see `thinning`.
 
-        As it depends on measured times, a run that is to be repeated exactly keeps all models. So does one with a limit
-        on the time for one row, whose members were chosen by what all their models take.
+        As it depends on measured times, a run that is to be repeated exactly keeps all members and models. So does one
+        with a limit on the time for one row, whose members were chosen by what all their models take.
         """
-        asked, data = self.run.request, self.run.dataset
-        if not asked.is_time_aware or asked.max_predict_ms_per_row is not None:
+        if not self._may_be_thinned:
             return ensemble, predictor
-        rows = data.table.take(np.resize(np.arange(len(data)), N_TIMED_ROWS))
-        seconds = {key: s * MANY_ROWS / N_TIMED_ROWS for key, s in predictor.model_seconds(rows).items()}
-        voters = choose_voters(predictor, seconds, n_folds=len(data.folds))
+        voters = choose_voters(predictor, self._model_seconds(predictor), n_folds=len(self.run.dataset.folds))
         return replace(ensemble, voters=voters), predictor.with_voters(voters)
+
+    def _lighter(
+        self, library: Library, ensemble: Ensemble, predictor: EnsemblePredictor
+    ) -> tuple[Ensemble, EnsemblePredictor]:
+        """Both without the members that are not worth their time, where many rows would take long; see `thinned`."""
+        if not self._may_be_thinned:
+            return ensemble, predictor
+        of_model = self._model_seconds(predictor)
+        seconds = {member.key: len(member.learners) * of_model[member.key] for member in predictor.members}
+        members = worthwhile(ensemble.members, seconds, lambda some: library.loss(some, ensemble.calibration))
+        if len(members) == len(ensemble.members):
+            return ensemble, predictor
+        return library.of_members(members, ensemble), predictor.with_weights(dict(members))
+
+    @property
+    def _may_be_thinned(self) -> bool:
+        return self.run.request.is_time_aware and self.run.request.max_predict_ms_per_row is None
+
+    def _model_seconds(self, predictor: EnsemblePredictor) -> dict[TrialKey, float]:
+        """Processor seconds that one model of each member takes for `MANY_ROWS`."""
+        data = self.run.dataset
+        rows = data.table.take(np.resize(np.arange(len(data)), N_TIMED_ROWS))
+        return {key: s * MANY_ROWS / N_TIMED_ROWS for key, s in predictor.model_seconds(rows).items()}
 
     def _raw_rows(self) -> list[Any]:
         """Rows as they are predicted, one a table, to measure with."""

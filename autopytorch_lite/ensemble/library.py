@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -94,6 +94,13 @@ class Ensemble:
         """An entry of `ensemble.json`; "models" says which of them vote, where some do not."""
         models = {"models": list(self.voters[member.key])} if member.key in self.voters else {}
         return {**member.key._asdict(), "weight": member.weight, **models}
+
+
+def reweighted(members: Iterable[Member]) -> tuple[Member, ...]:
+    """Some members of an ensemble, with weights in the same proportions that sum to one."""
+    kept = tuple(members)
+    total = sum(member.weight for member in kept)
+    return tuple(Member(key, weight / total) for key, weight in kept)
 
 
 class _Candidate(NamedTuple):
@@ -222,18 +229,16 @@ class Library:
     def _ensemble(self, keys: list[TrialKey], weights: FloatArray) -> Ensemble:
         chosen = sorted(np.flatnonzero(weights), key=lambda i: (-weights[i], i))
         members = tuple(Member(keys[i], float(weights[i])) for i in chosen)
+        best = self._candidates[keys[0]].loss
+        return self.of_members(members, Ensemble(self.metric.name, best, (), len(keys), keys[0], best))
+
+    def of_members(self, members: Sequence[Member], ensemble: Ensemble) -> Ensemble:
+        """The ensemble with other members, and the loss and calibration that these have."""
         calibration = calibration_of(
             self.metric, self.targets, self._vote(members), self.sample_weight, n_folds=self.n_folds
         )
-        return Ensemble(
-            metric=self.metric.name,
-            loss=self.loss(members, calibration),
-            members=members,
-            n_candidates=len(keys),
-            best_single=keys[0],
-            best_single_loss=self._candidates[keys[0]].loss,
-            calibration=calibration,
-        )
+        loss = self.loss(members, calibration)
+        return replace(ensemble, members=tuple(members), loss=loss, calibration=calibration)
 
     def _vote(self, members: Sequence[Member]) -> FloatArray:
         return weighted_average([self._read(m.key) for m in members], [m.weight for m in members])

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from autopytorch_lite.ensemble.latency import Latency, Timing
-from autopytorch_lite.ensemble.library import Ensemble, Library, Member
+from autopytorch_lite.ensemble.library import Ensemble, Library, reweighted
 from autopytorch_lite.ensemble.predictor import EnsemblePredictor
 
 MAX_ROUNDS = 6
@@ -72,8 +72,7 @@ def _pruned(served: Served, library: Library, rows: Sequence[Any], limit_ms: flo
             worst = max(left, key=lambda member: served.timing.member_ms[member.key] / member.weight)
             left.remove(worst)
             expected_ms -= served.timing.member_ms[worst.key]
-        total = sum(member.weight for member in left)
-        members = tuple(Member(key, weight / total) for key, weight in left)
+        members = reweighted(left)
         ensemble = replace(served.ensemble, members=members, loss=library.loss(members, served.ensemble.calibration))
         served = _measured(ensemble, served.predictor.with_weights(dict(members)), rows)
     return served

@@ -1,4 +1,7 @@
-"""Which models of an ensemble's members vote, where all of them would take long for a table of many rows.
+"""Which members of an ensemble, and which of their models, vote where all would take long for a table of many rows.
+
+Greedy selection takes whatever lowers the loss on the validation rows, however little. So members are left out whose
+time is not worth that, as long as the loss hardly grows.
 
 A member has a model for each fold, or one of the search and one of all rows. Its vote is their mean. Taken as
 independent and equally noisy, n models add to the ensemble's variance the square of the member's weight over n: nearly
@@ -8,8 +11,9 @@ for what they add, as long as the variance stays close to that of all models.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from autopytorch_lite.ensemble.library import Member, reweighted
 from autopytorch_lite.ensemble.predictor import EnsemblePredictor, FittedMember
 from autopytorch_lite.history.trial import TrialKey
 
@@ -19,11 +23,43 @@ MANY_ROWS = 10_000
 SOON_S = 0.5
 """Processor seconds for so many rows; an ensemble that takes no longer keeps all models."""
 
+MAX_LOSS = 0.002
+"""By this share the loss on the validation rows may grow without the members that are left out."""
+
+MIN_MEMBERS = 3
+"""So many members stay."""
+
 MAX_GROWTH = 0.25
 """By this share the variance may grow."""
 
 Voters = dict[TrialKey, tuple[int, ...]]
 """Positions of the models that vote, of each member of which some do not."""
+
+
+def worthwhile(
+    members: Sequence[Member], seconds: Mapping[TrialKey, float], loss_of: Callable[[Sequence[Member]], float]
+) -> tuple[Member, ...]:
+    """The members without those that take more time than they are worth; weights sum to one.
+
+    Args:
+        members: of the ensemble.
+        seconds: that all models of each take for `MANY_ROWS`.
+        loss_of: of an ensemble, on the validation rows.
+    """
+    kept, loss = tuple(members), loss_of(members)
+    most, unit = loss + MAX_LOSS * abs(loss), MAX_LOSS * abs(loss) / 100
+    while sum(seconds[member.key] for member in kept) > SOON_S and len(kept) > MIN_MEMBERS:
+        losses = {member: loss_of(_without(kept, member)) for member in kept}
+        allowed = [member for member in kept if losses[member] <= most]
+        if not allowed:
+            break
+        left_out = max(allowed, key=lambda member: seconds[member.key] / max(losses[member] - loss, unit, 1e-300))
+        kept, loss = _without(kept, left_out), losses[left_out]
+    return kept
+
+
+def _without(members: Sequence[Member], left_out: Member) -> tuple[Member, ...]:
+    return reweighted(member for member in members if member.key != left_out.key)
 
 
 def choose_voters(predictor: EnsemblePredictor, seconds: Mapping[TrialKey, float], *, n_folds: int) -> Voters:

@@ -15,6 +15,7 @@ import cloudpickle
 from autopytorch_lite.errors import BudgetError
 from autopytorch_lite.execution.base import Objective
 from autopytorch_lite.execution.evaluate import failed, run_objective
+from autopytorch_lite.execution.limits import available_cores
 from autopytorch_lite.execution.serving import EXIT_MEMORY, Started, Task
 from autopytorch_lite.execution.worker_pool import WARM, WorkerProcess
 from autopytorch_lite.history.files import TrialFiles
@@ -111,8 +112,8 @@ class ProcessExecutor:
 
     Works from scripts without an ``if __name__ == "__main__"`` guard, from notebooks and from standard input: workers
     never import the main module; what the objective needs from it travels with it. Workers are started when they are
-    first needed, and stay warm for the next executor for a minute. New workers load the objective one after the other:
-    importing large libraries side by side takes each twice as long, and the first result would come later.
+    first needed, and stay warm for the next executor for a minute. As many new workers load the objective at once as
+    there are pairs of cores: side by side on one core each would take twice as long, and the first result come later.
 
     Args:
         objective: what to evaluate; it is pickled once (with cloudpickle) and unpickled once per worker.
@@ -171,7 +172,7 @@ class ProcessExecutor:
             process = self._replace(process)
         limit_s = self._trial_time_limit_s if time_limit_s is None else time_limit_s
         running = _Running(proposal, number, process, limit_s, time.monotonic())
-        running.is_deferred = process.digest != self._digest and self._is_loading()
+        running.is_deferred = process.digest != self._digest and not self._may_load()
         self._running[number] = running
         if not running.is_deferred:
             self._send_task(running)
@@ -206,9 +207,10 @@ class ProcessExecutor:
                 WARM.give_back(process, self._n_threads, self._quiet)
         self._idle = {}
 
-    def _is_loading(self) -> bool:
-        """Whether a worker has been sent its task and has not begun with it."""
-        return any(running.started_s is None and not running.is_deferred for running in self._running.values())
+    def _may_load(self) -> bool:
+        """Whether another worker may load the objective: each takes a core, and half of them are for trainings."""
+        n_loading = sum(running.started_s is None and not running.is_deferred for running in self._running.values())
+        return n_loading < max(1, available_cores() // 2)
 
     def _send_task(self, running: _Running) -> None:
         """Send the task to its worker; one that died while idle is replaced."""
@@ -223,9 +225,9 @@ class ProcessExecutor:
                 running.process.send(task, self._payload)
 
     def _send_deferred(self) -> None:
-        """Send the next task that was held back, once nobody is loading."""
-        if not self._is_loading():
-            for running in [running for running in self._running.values() if running.is_deferred][:1]:
+        """Send the tasks that were held back, as cores for loading become free."""
+        for running in [running for running in self._running.values() if running.is_deferred]:
+            if self._may_load():
                 self._send_task(running)
 
     def _replace(self, process: WorkerProcess | None) -> WorkerProcess:

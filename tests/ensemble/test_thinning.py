@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autopytorch_lite.ensemble.library import Member
 from autopytorch_lite.ensemble.predictor import EnsemblePredictor, FittedMember
-from autopytorch_lite.ensemble.thinning import MAX_GROWTH, SOON_S, choose_voters
+from autopytorch_lite.ensemble.thinning import MAX_GROWTH, MAX_LOSS, MIN_MEMBERS, SOON_S, choose_voters, worthwhile
 from autopytorch_lite.history.trial import TrialKey
 
 
@@ -70,3 +71,36 @@ def test_after_a_holdout_the_model_of_all_rows_stays(weights):
     voters = _voters(predictor_of(weights, n_models=2), [1.0] * len(weights), n_folds=1)
     assert voters
     assert set(voters.values()) == {(1,)}
+
+
+def _worthwhile(worths, seconds, loss=1.0):
+    """Numbers of the members left, where each that is left out adds its worth to the loss."""
+    members = [Member(TrialKey(i, 9), 1 / len(worths)) for i in range(len(worths))]
+    worth_of = {member.key: worth for member, worth in zip(members, worths, strict=True)}
+
+    def loss_of(some):
+        return loss + sum(worth_of.values()) - sum(worth_of[member.key] for member in some)
+
+    left = worthwhile(members, {member.key: s for member, s in zip(members, seconds, strict=True)}, loss_of)
+    assert sum(member.weight for member in left) == pytest.approx(1)
+    return [member.key.config_id for member in left]
+
+
+def test_members_that_hardly_lower_the_loss_are_left_out_until_it_is_soon():
+    worths = [0.1, 0.1, 0.1, MAX_LOSS / 5, MAX_LOSS / 4]
+    assert _worthwhile(worths, [SOON_S / 3] * 5) == [0, 1, 2]
+    assert _worthwhile(worths, [SOON_S / 4.5] * 5) == [0, 1, 2, 4]
+    assert _worthwhile(worths, [SOON_S / 6] * 5) == [0, 1, 2, 3, 4]
+
+
+def test_what_takes_most_time_for_its_worth_goes_first():
+    assert _worthwhile([0.1, 0.1, 0.1, MAX_LOSS / 3, MAX_LOSS / 2], [0, 0, 0, SOON_S / 3, SOON_S]) == [0, 1, 2, 3]
+
+
+def test_the_loss_hardly_grows():
+    assert _worthwhile([MAX_LOSS * 0.6] * 5, [SOON_S] * 5) == [1, 2, 3, 4]
+    assert _worthwhile([MAX_LOSS * 0.6] * 5, [SOON_S] * 5, loss=-1.0) == [1, 2, 3, 4], "a score, the lower the better"
+
+
+def test_a_few_members_stay_even_if_they_are_worth_nothing():
+    assert len(_worthwhile([0.0] * 5, [SOON_S] * 5)) == MIN_MEMBERS

@@ -16,16 +16,23 @@ SEARCH = {**QUICK, "learners": ["linear", "extra_trees"], "resampling": N_FOLDS,
 
 @pytest.fixture(scope="module")
 def thinned(mixed, tmp_path_factory):
-    """One model of each member is left: any time is too long, any variance good enough."""
+    """Few members and one model of each are left: any time is too long, any loss and variance good enough."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(thinning, "SOON_S", 0.0)
         patch.setattr(thinning, "MAX_GROWTH", np.inf)
+        patch.setattr(thinning, "MAX_LOSS", 1e9)
         folder = tmp_path_factory.mktemp("runs") / "thinned"
         return AutoTabularClassifier(**{**SEARCH, "run_dir": folder}).fit(*mixed)
 
 
 def entries(folder):
     return json.loads((folder / "ensemble.json").read_text())["members"]
+
+
+def test_few_members_are_left(thinned):
+    assert 1 <= len(thinned.ensemble_) <= thinning.MIN_MEMBERS
+    assert sum(thinned.ensemble_["weight"]) == pytest.approx(1)
+    assert len(entries(thinned._run.directory.path)) == len(thinned.ensemble_)
 
 
 def test_one_model_of_each_member_votes(thinned):

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from autopytorch_lite.errors import BudgetError
+from autopytorch_lite.execution import workers
 from autopytorch_lite.execution.base import Checkpoint
 from autopytorch_lite.execution.worker_pool import WARM
 from autopytorch_lite.execution.workers import ProcessExecutor, SerialExecutor
@@ -87,6 +88,22 @@ def test_a_worker_can_be_started_before_anyone_needs_it(tmp_path: Path) -> None:
     runs = executor(tmp_path, loaded_modules)
     pid, has_loaded = divmod(evaluate(runs).loss, 2)
     assert has_loaded and pid in started, "it took the worker that has loaded, and there is no second one"
+    runs.close()
+
+
+@pytest.mark.parametrize(("n_cores", "n_waiting"), [(1, 2), (2, 2), (4, 1), (16, 0)])
+def test_as_many_workers_load_at_once_as_there_are_pairs_of_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_cores: int, n_waiting: int
+) -> None:
+    monkeypatch.setattr(workers, "available_cores", lambda: n_cores)
+    runs = executor(tmp_path, loaded_modules, n_workers=3)
+    for number in range(3):
+        runs.submit(Proposal(number, {}, 1))
+    assert sum(running.is_deferred for running in runs._running.values()) == n_waiting
+    finished: list[Finished] = []
+    while len(finished) < 3:
+        finished += runs.wait()
+    assert all(line.ok for line in finished)
     runs.close()
 
 
