@@ -54,11 +54,11 @@ class RefitObjective:
         learner = build_learner(asked.graph, config, dataset.info)
         seed = int(np.random.default_rng([asked.seed, 1, checkpoint.config_id, 0]).integers(2**31))
         settings = FitSettings(
-            asked.max_budget, seed, asked.metric, asked.device, asked.precision, asked.n_threads, chooses_epoch=False
+            asked.max_budget, seed, asked.metric, asked.device, asked.precision, asked.n_threads, keep_epoch=n_epochs
         )
         rows = _all_rows(asked.data_folder, asked.fingerprint)
         seen = rows_of(dataset, dataset.folds[0].val_idx)
-        outcome = learner.fit(rows, seen, budget=n_epochs, settings=settings)
+        outcome = learner.fit(rows, seen, budget=budget, settings=settings)
         folder = fold_folder(checkpoint.folder, 0)
         folder.mkdir()
         learner.save(folder)

@@ -55,8 +55,8 @@ class FitSettings:
         device: a torch device name.
         precision: "float32" or what the trainer offers besides.
         n_threads: threads that one fit may use.
-        chooses_epoch: whether the validation rows may choose the epoch whose model is kept, where a learner lets them;
-            not where they were learned from.
+        keep_epoch: the epoch whose model is kept, where it has been chosen before: a fit to the same budget ends there.
+            None: the validation rows choose it, where a learner lets them.
         should_stop: asked after every epoch with the learning curve so far; true ends the fit there. A learner that
             does not train in epochs need not ask.
     """
@@ -67,8 +67,12 @@ class FitSettings:
     device: str = "cpu"
     precision: str = "float32"
     n_threads: int = 1
-    chooses_epoch: bool = True
+    keep_epoch: int | None = None
     should_stop: Callable[[Sequence[float]], bool] = never
+
+    def n_epochs(self, budget: int) -> int:
+        """Epochs that a fit to this budget trains at most."""
+        return budget if self.keep_epoch is None else min(budget, self.keep_epoch)
 
 
 @dataclass(frozen=True)

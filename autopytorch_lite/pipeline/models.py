@@ -22,6 +22,7 @@ class Growth:
     Attributes:
         start: rounds that the model has.
         stop: rounds that it is to have, in total.
+        n_planned: rounds of the trial's budget, of which only the first are grown where that has been found best.
         n_all: rounds of a full training.
         n_classes: number of classes; 0 where the targets are values.
         seed: of everything random; the same seed gives the same model.
@@ -30,6 +31,7 @@ class Growth:
 
     start: int
     stop: int
+    n_planned: int
     n_all: int
     n_classes: int
     seed: int
@@ -41,8 +43,8 @@ class Growth:
         return self.n_classes > 0
 
     def step(self, learning_rate: float) -> float:
-        """The learning rate of a booster with `stop` rounds; see `step_at`."""
-        return step_at(self.stop, self.n_all, learning_rate)
+        """The learning rate of a booster that is planned to have `n_planned` rounds; see `step_at`."""
+        return step_at(self.n_planned, self.n_all, learning_rate)
 
 
 class Model(ABC):

@@ -169,7 +169,8 @@ class NeuralLearner(Learner):
             trainer = prepared.trainer
             if resume_from is not None and not self._begins_anew:
                 trainer.load_checkpoint(resume_from)
-            record = trainer.fit(train_rows, val_rows, budget, should_stop=settings.should_stop)
+            n_epochs = settings.n_epochs(budget)
+            record = trainer.fit(train_rows, val_rows, n_epochs, should_stop=settings.should_stop)
         network = trainer.prediction_network()
         self._fitted = _Fitted(prepared.preprocessor, prepared.targets, network, settings.seed, trainer.precision)
         self._trainer = trainer
@@ -262,7 +263,7 @@ class NeuralLearner(Learner):
             schedule=steps.schedule,
             batch_technique=steps.batch_technique,
             batch_size=steps.batch_size,
-            early_stopping=steps.early_stopping if settings.chooses_epoch else None,
+            early_stopping=steps.early_stopping if settings.keep_epoch is None else None,
             max_epochs=settings.max_budget,
             gradient_clip=steps.gradient_clip,
             average_half_life=steps.average_half_life,

@@ -166,11 +166,13 @@ class TraditionalLearner(Learner):
         with threadpool_limits(limits=settings.n_threads), quiet():
             fitted = self._resumed(resume_from) if resume_from else self._started(train, settings.seed)
             grown = self._grown(fitted, train, budget, settings)
-            curve = self._curve(grown, val, budget, settings)
-            chooses = settings.chooses_epoch and grown.is_boosted and len(val) >= MIN_ROWS_TO_CHOOSE
-            kept = best_epoch(curve) if chooses else budget
-            self._fitted = grown if kept == budget else grown.first(self._rounds_at(kept, settings))
-        return FitOutcome(budget, curve, {"val_score": curve}, {"n_rounds": self._fitted.n_rounds, "kept_epoch": kept})
+            n_epochs = settings.n_epochs(budget)
+            curve = self._curve(grown, val, n_epochs, settings)
+            chooses = settings.keep_epoch is None and grown.is_boosted and len(val) >= MIN_ROWS_TO_CHOOSE
+            kept = best_epoch(curve) if chooses else n_epochs
+            self._fitted = grown if kept == n_epochs else grown.first(self._rounds_at(kept, settings))
+        info = {"n_rounds": self._fitted.n_rounds, "kept_epoch": kept}
+        return FitOutcome(n_epochs, curve, {"val_score": curve}, info)
 
     def predict(self, table: EncodedTable) -> FloatArray:
         """See `Learner.predict`."""
@@ -219,14 +221,21 @@ class TraditionalLearner(Learner):
         return _Fitted(inputs, targets, models)
 
     def _grown(self, fitted: _Fitted, train: Rows, budget: int, settings: FitSettings) -> _Fitted:
-        stop, n_all = self._rounds_at(budget, settings), self._steps.n_rounds
+        stop = self._rounds_at(settings.n_epochs(budget), settings)
         start = 0 if fitted.is_boosted else fitted.n_rounds
         if stop == start:
             return fitted
         X = fitted.inputs.training(train)
         weight = self._weight(train)
-        seed = settings.seed % 2**31
-        growth = Growth(start, stop, n_all, fitted.targets.n_classes, seed, settings.n_threads)
+        growth = Growth(
+            start,
+            stop,
+            n_planned=self._rounds_at(budget, settings),
+            n_all=self._steps.n_rounds,
+            n_classes=fitted.targets.n_classes,
+            seed=settings.seed % 2**31,
+            n_threads=settings.n_threads,
+        )
         for model, y in zip(fitted.models, fitted.targets.columns(train.y), strict=True):
             model.grow(X, y, weight, growth)
         return replace(fitted, n_rounds=stop)

@@ -87,10 +87,10 @@ FEW_ROUNDS = {
 """Edits with which learners of many rounds take a moment, too."""
 
 
-def settings(info: DatasetInfo, max_budget: int = 3, seed: int = 5, *, chooses_epoch: bool = True) -> FitSettings:
+def settings(info: DatasetInfo, max_budget: int = 3, seed: int = 5, *, keep_epoch: int | None = None) -> FitSettings:
     """Settings with the task's own metric."""
     metric = resolve_metric(None, info.task, info.n_outputs)
-    return FitSettings(max_budget, seed, metric, chooses_epoch=chooses_epoch)
+    return FitSettings(max_budget, seed, metric, keep_epoch=keep_epoch)
 
 
 def options(graph: Node) -> list[tuple[str, str]]:

@@ -28,7 +28,7 @@ def learner_of(info: DatasetInfo, **values: Any) -> Learner:
 def test_budget_becomes_rounds(budget: int, n_rounds: int) -> None:
     table = TABLES["binary"]
     outcome = learner_of(table.info, max_iter=200).fit(
-        table.train, table.val, budget=budget, settings=settings(table.info, max_budget=15, chooses_epoch=False)
+        table.train, table.val, budget=budget, settings=settings(table.info, max_budget=15, keep_epoch=15)
     )
     assert outcome.info["n_rounds"] == n_rounds
     assert outcome.n_epochs == len(outcome.curve) == budget
@@ -37,7 +37,7 @@ def test_budget_becomes_rounds(budget: int, n_rounds: int) -> None:
 @pytest.mark.parametrize("kind", ["multiclass", "regression"])
 def test_five_epochs_continued_to_fifteen_equal_fifteen(kind: str, tmp_path: Path) -> None:
     """More rounds begin anew with smaller steps, whatever there was before."""
-    table, of_run = TABLES[kind], settings(TABLES[kind].info, max_budget=15, chooses_epoch=False)
+    table, of_run = TABLES[kind], settings(TABLES[kind].info, max_budget=15, keep_epoch=15)
     straight, first, second = (learner_of(table.info, max_features=0.5, max_iter=100) for _ in range(3))
     whole = straight.fit(table.train, table.val, budget=15, settings=of_run)
     first.fit(table.train, table.val, budget=5, settings=of_run)
@@ -50,7 +50,7 @@ def test_five_epochs_continued_to_fifteen_equal_fifteen(kind: str, tmp_path: Pat
 def test_equals_scikit_learn_without_early_stopping() -> None:
     table = TABLES["binary"]
     learner = learner_of(table.info, max_iter=60)
-    learner.fit(table.train, table.val, budget=3, settings=settings(table.info, chooses_epoch=False))
+    learner.fit(table.train, table.val, budget=3, settings=settings(table.info, keep_epoch=3))
     X = np.delete(table.train.table.numeric, 4, axis=1)
     expected = HistGradientBoostingClassifier(
         max_iter=60, early_stopping=False, l2_regularization=1e-10, random_state=5

@@ -154,6 +154,24 @@ def test_early_stopping_is_told() -> None:
     assert outcome.n_epochs == len(outcome.curve) == outcome.info["kept_epoch"] + 3 < 40
 
 
+@pytest.mark.parametrize("schedule", ["cosine_annealing", "cosine_log"])
+def test_an_epoch_that_was_chosen_before_is_kept_again(schedule: str) -> None:
+    table = TABLES["multiclass"]
+    edits = {
+        "lr_schedule:__choice__": schedule,
+        "early_stopping:__choice__": "patience",
+        "early_stopping:patience:patience": 3,
+        "optimizer:adam:learning_rate": 0.1,
+    }
+    stopped, again = (learner_of(table, edits) for _ in range(2))
+    outcome = stopped.fit(table.train, table.val, budget=20, settings=settings(table.info, max_budget=40))
+    kept = outcome.info["kept_epoch"]
+    assert kept < outcome.n_epochs
+    of_run = settings(table.info, max_budget=40, keep_epoch=kept)
+    assert again.fit(table.train, table.val, budget=20, settings=of_run).curve == outcome.curve[:kept]
+    np.testing.assert_array_equal(again.predict(table.val.table), stopped.predict(table.val.table))
+
+
 TODAYS = {
     "realmlp": {
         "scaling:__choice__": "smooth_clip",

@@ -79,7 +79,7 @@ def test_some_epochs_continued_to_fifteen_equal_fifteen(
 
     Five epochs are an odd number of rounds, seven an even one: LightGBM's seeds were of no effect after an even one.
     """
-    table, of_run = TABLES[kind], settings(TABLES[kind].info, max_budget=15, chooses_epoch=False)
+    table, of_run = TABLES[kind], settings(TABLES[kind].info, max_budget=15, keep_epoch=15)
     straight, first, second = (learner_of(component, table.info, **SAMPLING.get(component.name, {})) for _ in range(3))
     whole = straight.fit(table.train, table.val, budget=15, settings=of_run)
     first.fit(table.train, table.val, budget=budget, settings=of_run)
@@ -90,7 +90,7 @@ def test_some_epochs_continued_to_fifteen_equal_fifteen(
 
 
 def test_the_budget_becomes_rounds_or_costs_nothing_more(component: Component) -> None:
-    table, of_run = TABLES["multiclass"], settings(TABLES["multiclass"].info, max_budget=10, chooses_epoch=False)
+    table, of_run = TABLES["multiclass"], settings(TABLES["multiclass"].info, max_budget=10, keep_epoch=10)
     outcomes = [
         learner_of(component, table.info).fit(table.train, table.val, budget=budget, settings=of_run)
         for budget in (4, 10)
@@ -129,6 +129,18 @@ def test_few_validation_rows_choose_no_rounds(component: Component) -> None:
     outcome = learner_of(component, table.info).fit(table.train, table.val, budget=3, settings=settings(table.info))
     assert len(table.val) < traditional.MIN_ROWS_TO_CHOOSE
     assert outcome.info["kept_epoch"] == 3
+
+
+def test_an_epoch_that_was_chosen_before_is_kept_again(component: Component, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As members are trained on all rows, where nobody is left to choose by: the same steps, and as many rounds."""
+    table = without_pattern(TABLES["multiclass"])
+    monkeypatch.setattr(traditional, "MIN_ROWS_TO_CHOOSE", len(table.val))
+    chosen, again = (learner_of(component, table.info) for _ in range(2))
+    outcome = chosen.fit(table.train, table.val, budget=8, settings=settings(table.info, max_budget=10))
+    kept = outcome.info["kept_epoch"]
+    of_run = settings(table.info, max_budget=10, keep_epoch=kept)
+    assert again.fit(table.train, table.val, budget=8, settings=of_run).info == outcome.info
+    np.testing.assert_allclose(again.predict(table.val.table), chosen.predict(table.val.table), rtol=1e-6)
 
 
 def test_boosters_of_few_rounds_take_larger_steps(component: Component) -> None:
