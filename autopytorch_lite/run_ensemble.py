@@ -116,8 +116,11 @@ class RunEnsemble:
     def _lighter(
         self, library: Library, ensemble: Ensemble, predictor: EnsemblePredictor
     ) -> tuple[Ensemble, EnsemblePredictor]:
-        """Both without the members that are not worth their time, where many rows would take long; see `thinned`."""
-        if not self._may_be_thinned:
+        """Both without the members that are not worth their time, where many rows would take long; see `thinned`.
+
+        Not after cross-validation: the rows are few then, and what they say of a member is of one of its models.
+        """
+        if not self._may_be_thinned or len(self.run.dataset.folds) > 1:
             return ensemble, predictor
         of_model = self._model_seconds(predictor)
         seconds = {member.key: len(member.learners) * of_model[member.key] for member in predictor.members}

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from autopytorch_lite import AutoTabularClassifier, load
+from autopytorch_lite import AutoTabularClassifier, load, run_ensemble
 from autopytorch_lite.ensemble import thinning
 from autopytorch_lite.errors import HistoryError
 from tests.estimator.tables import QUICK
@@ -16,11 +16,10 @@ SEARCH = {**QUICK, "learners": ["linear", "extra_trees"], "resampling": N_FOLDS,
 
 @pytest.fixture(scope="module")
 def thinned(mixed, tmp_path_factory):
-    """Few members and one model of each are left: any time is too long, any loss and variance good enough."""
+    """One model of each member is left: any time is too long, any variance good enough."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(thinning, "SOON_S", 0.0)
         patch.setattr(thinning, "MAX_GROWTH", np.inf)
-        patch.setattr(thinning, "MAX_LOSS", 1e9)
         folder = tmp_path_factory.mktemp("runs") / "thinned"
         return AutoTabularClassifier(**{**SEARCH, "run_dir": folder}).fit(*mixed)
 
@@ -29,10 +28,26 @@ def entries(folder):
     return json.loads((folder / "ensemble.json").read_text())["members"]
 
 
-def test_few_members_are_left(thinned):
-    assert 1 <= len(thinned.ensemble_) <= thinning.MIN_MEMBERS
-    assert sum(thinned.ensemble_["weight"]) == pytest.approx(1)
-    assert len(entries(thinned._run.directory.path)) == len(thinned.ensemble_)
+def test_after_a_holdout_few_members_are_left(mixed, monkeypatch):
+    """Any time is too long, and any loss good enough."""
+    kept = []
+
+    def worthwhile(members, *arguments):
+        kept.append((len(members), thinning.worthwhile(members, *arguments)))
+        return kept[-1][1]
+
+    monkeypatch.setattr(thinning, "SOON_S", 0.0)
+    monkeypatch.setattr(thinning, "MAX_LOSS", 1e9)
+    monkeypatch.setattr(run_ensemble, "worthwhile", worthwhile)
+    model = AutoTabularClassifier(**{**SEARCH, "resampling": 0.3}).fit(*mixed)
+    ((n_selected, members),) = kept
+    assert len(members) == min(n_selected, thinning.MIN_MEMBERS)
+    assert dict(members) == {member.key: member.weight for member in model.predictor_.members}
+
+
+def test_after_cross_validation_all_members_stay(mixed, monkeypatch):
+    monkeypatch.setattr(run_ensemble, "worthwhile", None)
+    AutoTabularClassifier(**SEARCH).fit(*mixed)
 
 
 def test_one_model_of_each_member_votes(thinned):
