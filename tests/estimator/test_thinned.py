@@ -46,8 +46,11 @@ def test_after_a_holdout_few_members_are_left(mixed, monkeypatch):
 
 
 def test_after_cross_validation_all_members_stay(mixed, monkeypatch):
-    monkeypatch.setattr(run_ensemble, "worthwhile", None)
+    asked = []
+    monkeypatch.setattr(thinning, "SOON_S", 0.0)
+    monkeypatch.setattr(run_ensemble, "worthwhile", lambda members, *rest: asked.append(members) or members[:1])
     AutoTabularClassifier(**SEARCH).fit(*mixed)
+    assert not asked
 
 
 def test_one_model_of_each_member_votes(thinned):

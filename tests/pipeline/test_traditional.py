@@ -75,10 +75,7 @@ def predicted(component: Component, table: Table, **values: Any) -> Any:
 def test_some_epochs_continued_to_fifteen_equal_fifteen(
     component: Component, kind: str, budget: int, tmp_path: Path
 ) -> None:
-    """Rows and columns are drawn anew for each tree, so what they are drawn from must be continued, too.
-
-    Five epochs are an odd number of rounds, seven an even one: LightGBM's seeds were of no effect after an even one.
-    """
+    """Forests draw rows and columns anew for each tree, so what they are drawn from must be continued, too."""
     table, of_run = TABLES[kind], settings(TABLES[kind].info, max_budget=15, keep_epoch=15)
     straight, first, second = (learner_of(component, table.info, **SAMPLING.get(component.name, {})) for _ in range(3))
     whole = straight.fit(table.train, table.val, budget=15, settings=of_run)
