@@ -18,7 +18,7 @@ from autopytorch_lite.execution.tabular import TabularObjective, fold_folder, lo
 from autopytorch_lite.history.events import Event, EventKind
 from autopytorch_lite.history.trial import Finished, Line, Proposal, Proposed, TrialKey
 from autopytorch_lite.pipeline.build import build_learner
-from autopytorch_lite.pipeline.learner import FitSettings, Rows
+from autopytorch_lite.pipeline.learner import BEGAN_ANEW, FitSettings, Rows
 from autopytorch_lite.types import Config
 
 ORIGIN = "refit"
@@ -79,7 +79,7 @@ class Refit:
         key: of its trial.
         config: the trial's configuration.
         n_epochs: of the training: the trial's budget, or the epoch that the validation rows chose.
-        seconds: what it will take, by what the trial took.
+        seconds: what it will take, by what the trial took, and those that it continued.
         weight: share of the vote.
     """
 
@@ -144,8 +144,12 @@ class RefitPlanner:
 
     def _refit(self, key: TrialKey, weight: float) -> Refit:
         finished = self._finished[key.config_id]
-        seconds = self.growth * sum(line.seconds for budget, line in finished.items() if budget <= key.budget)
-        n_epochs = int(finished[key.budget].info.get("kept_epoch", key.budget))
+        trial = finished[key.budget]
+        needed = [line for budget, line in finished.items() if budget <= key.budget]
+        if trial.info.get(BEGAN_ANEW, False):
+            needed = [trial]
+        seconds = self.growth * sum(line.seconds for line in needed)
+        n_epochs = int(trial.info.get("kept_epoch", key.budget))
         return Refit(key, self._configs[key.config_id], n_epochs, seconds, weight)
 
 

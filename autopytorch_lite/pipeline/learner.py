@@ -19,6 +19,8 @@ from autopytorch_lite.types import Array, Config, DatasetInfo, FloatArray
 FORMAT = 1
 DESCRIPTION_FILE = "learner.json"
 """Beside a saved model: its configuration and the facts about its data, from which it is built again."""
+BEGAN_ANEW = "began_anew"
+"""Name of a fact about a fit; see `FitOutcome`."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ class FitOutcome:
         n_epochs: epochs trained in total, those of the continued trial included.
         curve: loss of the metric on the validation rows after epochs 1 .. n_epochs, lower is better.
         curves: further curves by name, one value per epoch.
-        info: small facts about the fit, plain data; "kept_epoch" is the epoch whose model predicts.
+        info: small facts about the fit, plain data; "kept_epoch" is the epoch whose model predicts, `BEGAN_ANEW` says
+            whether the fit would have been the same without the trial that it was to continue.
     """
 
     n_epochs: int

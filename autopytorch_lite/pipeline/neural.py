@@ -24,7 +24,15 @@ from autopytorch_lite.pipeline.components.embedding import EmbeddedColumns
 from autopytorch_lite.pipeline.components.initialization import Initialization
 from autopytorch_lite.pipeline.components.losses import LossFactory
 from autopytorch_lite.pipeline.components.numeric_embedding import NumericEmbeddingFactory
-from autopytorch_lite.pipeline.learner import FitOutcome, FitSettings, Learner, Rows, check_budget, not_fitted
+from autopytorch_lite.pipeline.learner import (
+    BEGAN_ANEW,
+    FitOutcome,
+    FitSettings,
+    Learner,
+    Rows,
+    check_budget,
+    not_fitted,
+)
 from autopytorch_lite.pipeline.preprocessor import PreprocessingSteps, TabularPreprocessor
 from autopytorch_lite.pipeline.serialize import read_json, write_json
 from autopytorch_lite.pipeline.target_scale import TargetScale
@@ -174,7 +182,7 @@ class NeuralLearner(Learner):
         network = trainer.prediction_network()
         self._fitted = _Fitted(prepared.preprocessor, prepared.targets, network, settings.seed, trainer.precision)
         self._trainer = trainer
-        return _outcome(record, network)
+        return _outcome(record, network, self._begins_anew)
 
     def fit_preprocessor(self, train: Rows, seed: int) -> TabularPreprocessor:
         """The configuration's preprocessing, fitted on rows; configurations that agree on it can share it."""
@@ -314,11 +322,12 @@ def _predictions(outputs: Tensor, targets: TargetScale | None) -> Tensor:
     return torch.from_numpy(targets.predictions(target_values(outputs.cpu()).numpy()))
 
 
-def _outcome(record: TrainingRecord, network: TabularNetwork) -> FitOutcome:
+def _outcome(record: TrainingRecord, network: TabularNetwork, began_anew: bool) -> FitOutcome:
     info = {
         "n_parameters": sum(weight.numel() for weight in network.parameters()),
         "stopped_early": record.stopped_early,
         "kept_epoch": record.kept_epoch,
+        BEGAN_ANEW: began_anew,
     }
     curves = {name: tuple(values) for name, values in record.curves.items()}
     return FitOutcome(record.n_epochs, curves["val_score"], curves, info)

@@ -13,7 +13,15 @@ from threadpoolctl import threadpool_limits
 
 from autopytorch_lite.data.schema import EncodedTable
 from autopytorch_lite.pipeline.hyperparameters import Categorical, Hyperparameter
-from autopytorch_lite.pipeline.learner import FitOutcome, FitSettings, Learner, Rows, check_budget, not_fitted
+from autopytorch_lite.pipeline.learner import (
+    BEGAN_ANEW,
+    FitOutcome,
+    FitSettings,
+    Learner,
+    Rows,
+    check_budget,
+    not_fitted,
+)
 from autopytorch_lite.pipeline.models import Booster, ConstantModel, Growth, Model
 from autopytorch_lite.pipeline.preprocessor import quiet
 from autopytorch_lite.pipeline.rounds import curve_epochs, rounds_at
@@ -171,7 +179,7 @@ class TraditionalLearner(Learner):
             chooses = settings.keep_epoch is None and grown.is_boosted and len(val) >= MIN_ROWS_TO_CHOOSE
             kept = best_epoch(curve) if chooses else n_epochs
             self._fitted = grown if kept == n_epochs else grown.first(self._rounds_at(kept, settings))
-        info = {"n_rounds": self._fitted.n_rounds, "kept_epoch": kept}
+        info = {"n_rounds": self._fitted.n_rounds, "kept_epoch": kept, BEGAN_ANEW: grown.is_boosted}
         return FitOutcome(n_epochs, curve, {"val_score": curve}, info)
 
     def predict(self, table: EncodedTable) -> FloatArray:

@@ -27,7 +27,7 @@ from autopytorch_lite.training.optimizers import OptimizerFactory, optimizer_of
 from autopytorch_lite.training.regularization import BatchTechnique, Standard, weighted_losses
 from autopytorch_lite.training.rows import TensorRows
 from autopytorch_lite.training.schedules import ScheduleFactory, constant
-from autopytorch_lite.training.stopping import EarlyStopping, best_epoch
+from autopytorch_lite.training.stopping import EarlyStopping
 from autopytorch_lite.training.uncompiled import plain_step, without_compiler
 
 CURVES = ("val_score", "val_loss", "train_score", "train_loss", "learning_rate", "seconds")
@@ -79,14 +79,12 @@ class TrainingRecord:
             epoch.
         n_epochs: epochs trained.
         stopped_early: whether early stopping ended the training.
-        best_epoch: the epoch with the lowest validation score, counted from 1.
-        kept_epoch: the one whose weights predict: with early stopping the best, else the last.
+        kept_epoch: the one whose weights predict, counted from 1: with early stopping the best, else the last.
     """
 
     curves: dict[str, list[float]]
     n_epochs: int
     stopped_early: bool
-    best_epoch: int
     kept_epoch: int
 
 
@@ -154,9 +152,7 @@ class Trainer:
     def record(self) -> TrainingRecord:
         """A copy of what happened so far."""
         curves = {name: list(values) for name, values in self._curves.items()}
-        best = self._best_epoch()
-        kept = self.n_epochs if self.plan.early_stopping is None else best
-        return TrainingRecord(curves, self.n_epochs, self.stopped_early, best, kept)
+        return TrainingRecord(curves, self.n_epochs, self.stopped_early, self._kept_epoch())
 
     def fit(
         self,
@@ -316,10 +312,10 @@ class Trainer:
                 f"The {what} must stay finite; not so in epoch {epoch}. A lower learning rate may help."
             )
 
-    def _best_epoch(self) -> int:
+    def _kept_epoch(self) -> int:
         stopping = self.plan.early_stopping
-        return best_epoch(self._curves["val_score"], stopping.min_delta if stopping else 0.0)
+        return self.n_epochs if stopping is None else stopping.best_epoch(self._curves["val_score"])
 
     def _keep_if_best(self) -> None:
-        if self.plan.early_stopping is not None and self._best_epoch() == self.n_epochs:
+        if self.plan.early_stopping is not None and self._kept_epoch() == self.n_epochs:
             self._best_weights = {name: value.clone() for name, value in self._scored_network.state_dict().items()}

@@ -1,5 +1,7 @@
 """What training members of an ensemble on all rows takes, which of them fit into a time, and that it is done."""
 
+from dataclasses import replace
+
 import pytest
 
 from autopytorch_lite.execution.base import Result
@@ -15,6 +17,7 @@ from autopytorch_lite.execution.refit import (
 from autopytorch_lite.execution.workers import SerialExecutor
 from autopytorch_lite.history.events import Event, EventKind
 from autopytorch_lite.history.trial import Finished, Proposal, Proposed, Status, TrialKey
+from autopytorch_lite.pipeline.learner import BEGAN_ANEW
 
 STOPS_EARLY = {"x": 1.0}
 LASTS = {"x": 2.0}
@@ -44,6 +47,13 @@ def test_a_plan_has_seconds_of_all_rungs_on_all_rows_and_most_weight_per_second_
     refits = planned({slow: 0.6, fast: 0.4})
     assert [(refit.key, refit.seconds) for refit in refits] == [(fast, 1.25), (slow, 7.5)]
     assert planned({TrialKey(0, 3): 1.0})[0].seconds == 2.5
+
+
+def test_a_training_that_began_anew_at_each_rung_takes_the_seconds_of_its_own():
+    planner = RefitPlanner(growth=1.25)
+    for line in history():
+        planner.tell(replace(line, info=line.info | {BEGAN_ANEW: True}) if isinstance(line, Finished) else line)
+    assert [refit.seconds for refit in planner.plan({TrialKey(0, 9): 1.0})] == [5.0]
 
 
 def test_members_of_hardly_any_weight_are_left_as_they_are():

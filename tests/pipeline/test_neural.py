@@ -11,7 +11,7 @@ import torch
 from autopytorch_lite.errors import BudgetError
 from autopytorch_lite.pipeline.build import build_learner, default_graph
 from autopytorch_lite.pipeline.components.losses import CrossEntropy, Huber, WeightedCrossEntropy
-from autopytorch_lite.pipeline.learner import Learner
+from autopytorch_lite.pipeline.learner import BEGAN_ANEW, Learner
 from autopytorch_lite.types import DatasetInfo, Task
 from tests.contracts.check_component import TABLES, Table, check_fit, config_of, make_table, settings
 
@@ -166,6 +166,7 @@ def test_an_epoch_that_was_chosen_before_is_kept_again(schedule: str) -> None:
     stopped, again = (learner_of(table, edits) for _ in range(2))
     outcome = stopped.fit(table.train, table.val, budget=20, settings=settings(table.info, max_budget=40))
     kept = outcome.info["kept_epoch"]
+    assert outcome.info[BEGAN_ANEW] == (schedule == "cosine_log")
     assert kept < outcome.n_epochs
     of_run = settings(table.info, max_budget=40, keep_epoch=kept)
     assert again.fit(table.train, table.val, budget=20, settings=of_run).curve == outcome.curve[:kept]

@@ -20,7 +20,7 @@ from autopytorch_lite.pipeline.components.forests import MAX_ROWS as MAX_FOREST_
 from autopytorch_lite.pipeline.components.nearest_neighbors import MAX_ROWS as MAX_NEIGHBOR_ROWS
 from autopytorch_lite.pipeline.components.support_vectors import MAX_ROWS as MAX_SUPPORT_VECTOR_ROWS
 from autopytorch_lite.pipeline.graph import Component
-from autopytorch_lite.pipeline.learner import Learner, Rows
+from autopytorch_lite.pipeline.learner import BEGAN_ANEW, Learner, Rows
 from autopytorch_lite.pipeline.rounds import MIN_ROUNDS
 from autopytorch_lite.types import DatasetInfo, Task
 from tests.contracts.check_component import (
@@ -113,7 +113,7 @@ def test_boosters_predict_with_the_rounds_that_validation_rows_found_best(
     outcome = learner.fit(table.train, table.val, budget=10, settings=of_run)
     lowest = 1 + int(np.argmin(outcome.curve))
     assert outcome.info["kept_epoch"] == (lowest if component.name in BOOSTED else 10)
-    assert (outcome.info["kept_epoch"] < 10) == (component.name in BOOSTED)
+    assert (outcome.info["kept_epoch"] < 10) == outcome.info[BEGAN_ANEW] == (component.name in BOOSTED)
     predictions = learner.predict(table.val.table)
     loss = of_run.metric.loss(table.val.y, predictions)
     assert loss == pytest.approx(outcome.curve[outcome.info["kept_epoch"] - 1])

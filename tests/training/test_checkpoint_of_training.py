@@ -152,7 +152,7 @@ def test_early_stopping_is_continued(table, make_trainer, tmp_path):
     second = make_trainer(**plan)
     second.load_checkpoint(tmp_path)
     record = second.fit(*table, 15)
-    assert (record.n_epochs, record.best_epoch, record.stopped_early) == (5, 2, True)
+    assert (record.n_epochs, record.kept_epoch, record.stopped_early) == (5, 2, True)
     assert torch.equal(second.predict_outputs(table[1].dense, table[1].codes), expected)
     second.save_checkpoint(tmp_path)
     third = make_trainer(**plan)

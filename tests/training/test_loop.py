@@ -58,7 +58,7 @@ def test_record_has_every_curve_for_every_epoch(table, make_trainer):
     assert set(record.curves) == set(CURVES)
     assert all(len(curve) == 4 for curve in record.curves.values())
     assert record.curves["learning_rate"] == pytest.approx([0.01, 0.005, 0.0025, 0.00125])
-    assert record.best_epoch == 1 + int(np.argmin(record.curves["val_score"]))
+    assert record.kept_epoch == 4
     assert all(seconds > 0 for seconds in record.curves["seconds"])
 
 
@@ -220,7 +220,7 @@ def test_early_stopping_ends_training_and_restores_the_best_weights(table, make_
     scores = [3.0, 1.0, 2.0, 1.5, 1.0, 0.0]
     stopped = make_trainer(score=scripted(scores), early_stopping=EarlyStopping(patience=3))
     record = stopped.fit(*table, 15)
-    assert (record.n_epochs, record.best_epoch, record.stopped_early) == (5, 2, True)
+    assert (record.n_epochs, record.kept_epoch, record.stopped_early) == (5, 2, True)
     reference = make_trainer()
     reference.fit(*table, 2)
     dense, codes = table[1].dense, table[1].codes
@@ -230,7 +230,7 @@ def test_early_stopping_ends_training_and_restores_the_best_weights(table, make_
 
 def test_without_early_stopping_the_last_weights_predict(table, make_trainer):
     trainer = make_trainer(score=scripted([1.0, 2.0, 3.0]))
-    assert trainer.fit(*table, 3).best_epoch == 1
+    assert trainer.fit(*table, 3).kept_epoch == 3
     dense, codes = table[1].dense, table[1].codes
     assert torch.equal(trainer.predict_outputs(dense, codes), evaluation_outputs(trainer.network, dense, codes))
 
