@@ -14,13 +14,7 @@ from autopytorch_lite.ensemble.loading import refitted_files
 from autopytorch_lite.execution.base import Executor
 from autopytorch_lite.execution.costs import EvaluationCosts, load_prior
 from autopytorch_lite.execution.head_start import HeadStart
-from autopytorch_lite.execution.refit import (
-    RefitObjective,
-    RefitPlanner,
-    affordable,
-    run_refits,
-    seconds_needed,
-)
+from autopytorch_lite.execution.refit import RefitObjective, RefitPlanner, run_refits, worth_keeping_s
 from autopytorch_lite.execution.tabular import TabularObjective, forget_rows
 from autopytorch_lite.execution.work import Sizes
 from autopytorch_lite.execution.worker_pool import WARM
@@ -41,11 +35,8 @@ COST_EXPONENT = 0.3
 MIN_TRIAL_LIMIT_S = 30.0
 """One evaluation may take a quarter of the time limit, or so many seconds if that is more."""
 
-MAX_REFIT_SHARE = 0.1
-"""So much of a time limit may be kept from the search, to train members on all rows with."""
-
-MIN_REFIT_WEIGHT = 0.5
-"""That is done only if it is enough for members of so much weight; otherwise the search makes more of the time."""
+REFIT_SHARES = (0.2, 0.1)
+"""So much of a time limit may be kept from the search, to train members on all rows with; see `worth_keeping_s`."""
 
 HEAD_START_S = 5.0
 """The first evaluation is done in this process, where no limit can be enforced, if it is sure to take less. That is
@@ -103,14 +94,20 @@ class TableRun(StoredRun):
         watchers = tuple(callbacks)
         updater = EnsembleUpdater(self.ensemble, watchers)
         planner = self._refit_planner()
-        most_s = MAX_REFIT_SHARE * time_limit_s if self._has_refits and time_limit_s is not None else 0.0
+        limits_s = [] if time_limit_s is None else [share * time_limit_s for share in REFIT_SHARES]
+
+        def for_refits_s() -> float:
+            if not self._has_refits or updater.current is None:
+                return 0.0
+            return worth_keeping_s(planner.plan(dict(updater.current.members)), limits_s, n_workers, updater.fall)
+
         try:
             return tune(
                 self.searcher(costs),
                 executor=executor,
                 run_dir=self.directory.path,
                 time_limit=time_limit_s,
-                leave_s=lambda: _refits_need_s(planner, updater.current, most_s, n_workers),
+                leave_s=for_refits_s,
                 trial_time_limit=None if time_limit_s is None else trial_limit_s(time_limit_s),
                 n_trials=n_trials,
                 stop=stop,
@@ -212,15 +209,3 @@ class TableRun(StoredRun):
 def trial_limit_s(time_limit_s: float) -> float:
     """What one evaluation of a search may take."""
     return max(time_limit_s / 4, MIN_TRIAL_LIMIT_S)
-
-
-def _refits_need_s(planner: RefitPlanner, ensemble: Ensemble | None, most_s: float, n_workers: int) -> float:
-    """Seconds for training members of an ensemble on all rows: those that can be trained within `most_s`.
-
-    0 where these are a small part of the ensemble.
-    """
-    if ensemble is None or not most_s:
-        return 0.0
-    refits = affordable(planner.plan(dict(ensemble.members)), most_s, n_workers)
-    is_worth_it = sum(refit.weight for refit in refits) >= MIN_REFIT_WEIGHT
-    return seconds_needed(refits, n_workers) if is_worth_it else 0.0

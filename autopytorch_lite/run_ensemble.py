@@ -188,6 +188,7 @@ class EnsembleUpdater:
 
     def __init__(self, ensemble: RunEnsemble, watchers: Iterable[Callback]):
         self.current: Ensemble | None = None
+        self._elapsed_s = 0.0
         self._ensemble = ensemble
         self._watchers = tuple(watchers)
         self._library: Library | None = None
@@ -196,6 +197,7 @@ class EnsembleUpdater:
 
     def __call__(self, event: Event) -> None:
         """Take in an event of the tuner."""
+        self._elapsed_s = event.elapsed_s
         if event.kind is EventKind.START:
             self._library = self._ensemble.library(self._ensemble.run.lines())
             self._library.on_drop = self._ensemble.run.files.drop_results
@@ -206,6 +208,14 @@ class EnsembleUpdater:
             self._is_behind = self._is_behind or changed
             if self._is_behind and time.monotonic() >= self._not_before:
                 self._update(self._library, event)
+
+    def fall(self, seconds: float) -> float:
+        """By which share the ensemble's loss has fallen in the last so many seconds; infinite if it is younger."""
+        begin_s = self._elapsed_s - seconds
+        losses = [entry["loss"] for entry in self._ensemble.trajectory if entry["seconds"] <= begin_s]
+        if self.current is None or not losses:
+            return math.inf
+        return (losses[-1] - self.current.loss) / max(abs(losses[-1]), 1e-12)
 
     def catch_up(self, event: Event) -> None:
         """Before anyone hears of the end, select once more if trials have come since, so that nobody reports less."""

@@ -7,7 +7,7 @@ keep their meaning: a trial's predictions are of rows it has not seen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -26,6 +26,11 @@ SAFETY = 1.15
 """More than a training is expected to take."""
 LATENCY_S = 0.5
 """Seconds until workers have the rows."""
+STALLED = 0.01
+"""A search has stalled if its loss falls by a smaller share than this in as much time as training on all rows takes:
+about what that brings."""
+MIN_SHARE = 0.5
+"""Of the votes that members trained again must have; with fewer, the search makes more of the time."""
 MIN_WEIGHT = 0.02
 """Members with less are left as they are. Those that hedge an ensemble have a third of a twentieth; see
 `ensemble.selection.hedged`."""
@@ -171,6 +176,26 @@ def seconds_needed(refits: Iterable[Refit], n_workers: int) -> float:
     for refit in refits:
         free_s[free_s.index(min(free_s))] += refit.seconds
     return SAFETY * max(free_s) + LATENCY_S if any(free_s) else 0.0
+
+
+def worth_keeping_s(
+    refits: Sequence[Refit], limits_s: Sequence[float], n_workers: int, fall: Callable[[float], float]
+) -> float:
+    """Seconds that a search should leave for training members again; 0 where it makes more of them.
+
+    Args:
+        refits: all members, in their order.
+        limits_s: what may be kept, descending: the last whatever the search does, those before if it has stalled.
+        n_workers: trainings at once.
+        fall: seconds -> the share by which the ensemble's loss fell in the last so many.
+    """
+    for number, limit_s in enumerate(limits_s, start=1):
+        within = affordable(refits, limit_s, n_workers)
+        if sum(refit.weight for refit in within) >= MIN_SHARE:
+            needed_s = seconds_needed(within, n_workers)
+            if number == len(limits_s) or fall(needed_s) < STALLED:
+                return needed_s
+    return 0.0
 
 
 def run_refits(refits: Sequence[Refit], executor: Executor, time_limit_s: float | None) -> list[Finished]:

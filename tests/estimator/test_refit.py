@@ -1,6 +1,7 @@
 """Members of an ensemble are trained on all rows at the end, where a holdout kept some from them."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -8,11 +9,13 @@ import pytest
 from autopytorch_lite import AutoTabularClassifier, load
 from autopytorch_lite.execution.refit import MIN_WEIGHT
 from autopytorch_lite.execution.tabular import rows_of
+from autopytorch_lite.history.events import Event, EventKind
 from autopytorch_lite.history.lines import comparable
 from autopytorch_lite.history.store import HistoryStore
 from autopytorch_lite.history.summary import proposals
 from autopytorch_lite.pipeline.build import build_learner, default_graph
 from autopytorch_lite.pipeline.learner import FitSettings
+from autopytorch_lite.run_ensemble import EnsembleUpdater, RunEnsemble
 from tests.estimator.tables import QUICK
 
 TRIALS = {
@@ -61,6 +64,24 @@ def test_a_model_is_its_configuration_trained_on_all_rows(refitted, mixed):
     learner.fit(rows, rows, budget=member.key.budget, settings=FitSettings(run.request.max_budget, seed, run.metric))
     assert len(member.learners) == 2
     np.testing.assert_allclose(member.learners[1].predict(rows.table), learner.predict(rows.table), atol=1e-12)
+
+
+def test_how_much_the_loss_of_the_ensemble_has_fallen_lately(refitted):
+    run = refitted._run
+    ensemble = RunEnsemble(run)
+    updater = EnsembleUpdater(ensemble, ())
+    now_s = ensemble.trajectory[-1]["seconds"] + 50.0
+    updater(Event(EventKind.EVALUATION_START, now_s))
+    assert updater.fall(1.0) == math.inf  # nothing selected yet
+    updater.current = ensemble.select(ensemble.library(run.lines()))
+    ensemble.trajectory[:] = [{"seconds": now_s - ago_s, "loss": loss} for ago_s, loss in ((30, 4.0), (20, 2.0))]
+    loss = updater.current.loss
+    assert [updater.fall(seconds) for seconds in (25.0, 20.0, 1.0)] == [
+        pytest.approx(1 - loss / 4.0),
+        pytest.approx(1 - loss / 2.0),
+        pytest.approx(1 - loss / 2.0),
+    ]
+    assert updater.fall(31.0) == math.inf  # the search is younger
 
 
 def test_loading_and_saving_keep_the_models(refitted, mixed, tmp_path):

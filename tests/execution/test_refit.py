@@ -13,6 +13,7 @@ from autopytorch_lite.execution.refit import (
     affordable,
     run_refits,
     seconds_needed,
+    worth_keeping_s,
 )
 from autopytorch_lite.execution.workers import SerialExecutor
 from autopytorch_lite.history.events import Event, EventKind
@@ -96,6 +97,29 @@ def test_affordable_skips_what_is_too_long_and_goes_on():
     chosen = affordable(refits_of(3.0, 9.0, 4.0, 2.0), seconds=5.0, n_workers=2)
     assert [refit.seconds for refit in chosen] == [3.0, 4.0, 2.0]
     assert affordable(refits_of(6.0), seconds=5.0, n_workers=2) == []
+
+
+@pytest.mark.parametrize(
+    ("weights", "fall", "seconds"),
+    [
+        ((0.6, 0.4), 0.02, 1.0),  # half of the votes within the last limit: kept from a search that goes on
+        ((0.6, 0.4), 0.005, 5.0),  # all of them within the first, as the search has stalled
+        ((0.4, 0.6), 0.02, 0.0),
+        ((0.4, 0.6), 0.005, 5.0),
+        ((0.3, 0.1), 0.005, 0.0),  # the rest of the votes is of members that cannot be trained again
+    ],
+)
+def test_time_is_kept_for_most_votes_and_more_of_it_from_a_search_that_has_stalled(weights, fall, seconds):
+    refits = [replace(refit, weight=weight) for refit, weight in zip(refits_of(1.0, 5.0), weights, strict=True)]
+    asked = []
+    kept = worth_keeping_s(refits, [10.0, 2.0], 2, lambda window_s: asked.append(window_s) or fall)
+    assert kept == (pytest.approx(SAFETY * seconds + LATENCY_S) if seconds else 0.0)
+    assert all(window_s == pytest.approx(SAFETY * 5.0 + LATENCY_S) for window_s in asked)
+
+
+def test_no_time_is_kept_without_members_or_limits():
+    assert worth_keeping_s([], [10.0, 2.0], 2, lambda window_s: 0.0) == 0.0
+    assert worth_keeping_s(refits_of(1.0), [], 2, lambda window_s: 0.0) == 0.0
 
 
 def test_seconds_needed_are_those_of_the_busiest_worker():
