@@ -46,7 +46,9 @@ class AnytimeTask:
     seconds: FloatArray
 
 
-def anytime_order(tasks: Sequence[AnytimeTask], size: int, *, horizon_s: float) -> list[int]:
+def anytime_order(
+    tasks: Sequence[AnytimeTask], size: int, *, horizon_s: float, team_size: int | None = None
+) -> list[int]:
     """Numbers of configurations that are good together, in the order in which they lower the loss fastest.
 
     Members are chosen by what they gain, whatever they take: always the one next that lowers the sum of losses over
@@ -58,17 +60,38 @@ def anytime_order(tasks: Sequence[AnytimeTask], size: int, *, horizon_s: float) 
         size: how many; fewer if nothing lowers the loss any more.
         horizon_s: seconds of the longest search that counts. By a clock by which an entry ends later, or takes more
             than a quarter of it, it gains nothing: searches end such an evaluation.
+        team_size: members are chosen in teams of so many, each as if those before were not there; None: in one. Few
+            are enough to have something good for each of these tasks. On another task what should have been good may
+            not be, and then a second of its kind is worth having.
 
     Raises:
-        PortfolioError: there is no task, or size is below one.
+        PortfolioError: there is no task, or a size is below one.
 
     Source: of the order, Streeter, Golovin: An online algorithm for maximizing submodular functions. NeurIPS 2008.
     """
-    if not tasks or size < 1:
-        raise PortfolioError(f"A portfolio is ordered for tasks and has a size, got {len(tasks)} tasks and {size=}.")
-    members = _greedily(tasks, range(tasks[0].seconds.shape[1]), size, horizon_s, per_time=False)
+    if not tasks or size < 1 or (team_size is not None and team_size < 1):
+        raise PortfolioError(
+            f"A portfolio is ordered for tasks and has a size, got {len(tasks)} tasks, {size=} and {team_size=}."
+        )
+    if team_size is None:
+        members = _greedily(tasks, range(tasks[0].seconds.shape[1]), size, horizon_s, per_time=False)
+    else:
+        members = _in_teams(tasks, size, team_size, horizon_s)
     order = _greedily(tasks, members, size, horizon_s, per_time=True)
     return order + [number for number in members if number not in order]
+
+
+def _in_teams(tasks: Sequence[AnytimeTask], size: int, team_size: int, horizon_s: float) -> list[int]:
+    """Members team by team, until there are `size` or nobody left is worth anything."""
+    left = list(range(tasks[0].seconds.shape[1]))
+    members: list[int] = []
+    while len(members) < size:
+        team = _greedily(tasks, left, min(team_size, size - len(members)), horizon_s, per_time=False)
+        if not team:
+            break
+        members += team
+        left = [number for number in left if number not in team]
+    return members
 
 
 def _greedily(

@@ -17,6 +17,9 @@ from benchmarks.portfolio.record import TaskRecord
 HORIZON_S = 240.0
 """Seconds of training, one at a time, up to which a portfolio counts."""
 
+TEAM_SIZE = 4
+"""Members that are selected as if others were not there; see `anytime_order`."""
+
 MOMENTS_S = (5.0, 15.0, 60.0, 240.0)
 """When losses are compared."""
 
@@ -51,7 +54,7 @@ Orders = Mapping[str, Sequence[Sequence[int]]]
 def learned_order(records: Sequence[TaskRecord], numbers: Sequence[int], size: int) -> list[int]:
     """The portfolio that these tables give, selected from the candidates of these numbers."""
     tasks = [record.restricted(numbers) for record in records]
-    return [numbers[place] for place in anytime_order(tasks, size, horizon_s=HORIZON_S)]
+    return [numbers[place] for place in anytime_order(tasks, size, horizon_s=HORIZON_S, team_size=TEAM_SIZE)]
 
 
 def learned_without(records: Sequence[TaskRecord], numbers: Sequence[int], size: int) -> dict[str, list[int]]:

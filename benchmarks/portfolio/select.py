@@ -39,7 +39,7 @@ MATRIX_FIELDS = ("table", "candidate", "status", "metric", "validation_loss", "u
 @click.argument("folder", metavar="POOL", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for the results.")
 @click.option("--tables", default="", help="Names, separated by commas; by default all that have a row.")
-@click.option("--size", default=15, show_default=True, type=click.IntRange(min=1), help="Members of the portfolio.")
+@click.option("--size", default=20, show_default=True, type=click.IntRange(min=1), help="Members of the portfolio.")
 @click.option("--save", type=click.Path(dir_okay=False, path_type=Path), help="File for the portfolio of all tables.")
 @click.option("--date", default="", help="Noted in that file.")
 def select(folder: Path, out: Path, tables: str, size: int, save: Path | None, date: str) -> None:

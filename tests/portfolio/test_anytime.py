@@ -81,7 +81,15 @@ def test_the_loss_at_a_moment_is_that_of_what_has_ended() -> None:
     assert [loss_at(times, losses, moment) for moment in (1, 2, 4.9, 5, 99)] == [NOTHING, 0.6, 0.6, 0.3, 0.3]
 
 
-@pytest.mark.parametrize(("n_tasks", "size"), [(0, 1), (1, 0)])
-def test_an_order_needs_tasks_and_a_size(n_tasks: int, size: int) -> None:
-    with pytest.raises(PortfolioError, match=r"tasks and size="):
-        anytime_order([task([0.5], [1])] * n_tasks, size, horizon_s=10)
+def test_a_second_team_is_chosen_as_if_the_first_were_not_there() -> None:
+    """Beside the best, the second best gains nothing here; elsewhere it may be needed."""
+    tasks = [task([0.1, 0.2, 0.9, 0.9], [1] * 4), task([0.9, 0.9, 0.1, 0.3], [1] * 4)]
+    assert anytime_order(tasks, 4, horizon_s=10) == [0, 2]
+    assert anytime_order(tasks, 3, horizon_s=10, team_size=2) == [0, 2, 1]
+    assert anytime_order(tasks, 4, horizon_s=10, team_size=2) == [0, 2, 1, 3]
+
+
+@pytest.mark.parametrize(("n_tasks", "size", "team_size"), [(0, 1, None), (1, 0, None), (1, 1, 0)])
+def test_an_order_needs_tasks_and_sizes(n_tasks: int, size: int, team_size: int | None) -> None:
+    with pytest.raises(PortfolioError, match=r"tasks, size="):
+        anytime_order([task([0.5], [1])] * n_tasks, size, horizon_s=10, team_size=team_size)
