@@ -1,16 +1,18 @@
 """What evaluations cost: trainings of every family of learners over tables of many sizes, and the prior fitted to them.
 
 OMP_NUM_THREADS=1 python -m benchmarks.costs measure ROWS.jsonl --seconds 900
+python -m benchmarks.costs from-pool POOL ROWS.jsonl --only catboost
 python -m benchmarks.costs fit ROWS.jsonl --out autopytorch_lite/execution/costs.json
 
-Tables are made up; each training is an evaluation as in a search, on one thread, in seconds of processor time.
+Tables are made up, or those of a pool of `benchmarks.portfolio build`; each training is an evaluation as in a search,
+on one thread, in seconds of processor time.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,9 +28,10 @@ from autopytorch_lite.errors import AutoPyTorchLiteError, DataError
 from autopytorch_lite.execution.costs import FamilyCosts
 from autopytorch_lite.execution.evaluate import run_objective
 from autopytorch_lite.execution.tabular import TabularObjective
-from autopytorch_lite.execution.work import FAMILIES, Sizes, work
+from autopytorch_lite.execution.work import FAMILIES, Sizes, family_of, work
 from autopytorch_lite.history.files import TrialFiles
 from autopytorch_lite.history.trial import Proposal
+from autopytorch_lite.history.whole_files import replacing
 from autopytorch_lite.metrics import resolve_metric
 from autopytorch_lite.pipeline.build import TRADITIONAL as COMPONENTS
 from autopytorch_lite.pipeline.build import default_graph
@@ -38,6 +41,9 @@ from autopytorch_lite.search.sampling import ConfigurationSampler
 from autopytorch_lite.settings import installed_only, resolve_budgets
 from autopytorch_lite.space.compile import compile as compile_space
 from autopytorch_lite.types import Array, Config, DatasetInfo, FloatArray
+from benchmarks.portfolio.cells import PoolFolder
+from benchmarks.portfolio.pool import pool as candidates
+from benchmarks.portfolio.tasks import open_task
 from search_spaces import load_ranges, with_edits
 
 MAX_CELLS = 2_000_000
@@ -78,6 +84,23 @@ def measure(rows: Path, seconds: float, seed: int, only: str) -> None:
             with rows.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
             click.echo(f"{number:4d} {row['family']:24s} {row['seconds']:8.2f} s", err=True)
+
+
+@main.command()
+@click.argument("folder", metavar="POOL", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("rows", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--only", default=",".join(FAMILIES), show_default=True, help="Which families.")
+def from_pool(folder: Path, rows: Path, only: str) -> None:
+    """Replace these families' trainings in ROWS by those of POOL, every rung an evaluation."""
+    wanted = set(only.split(","))
+    try:
+        others = [row for row in (read_rows(rows) if rows.exists() else []) if row["family"] not in wanted]
+        added = list(pooled(PoolFolder.open(folder), wanted, max((row["table"] for row in others), default=-1) + 1))
+    except AutoPyTorchLiteError as error:
+        raise click.ClickException(str(error)) from error
+    with replacing(rows) as file:
+        file.write("".join(json.dumps(row) + "\n" for row in [*others, *added]).encode())
+    click.echo(f"{len(added)} evaluations", err=True)
 
 
 @main.command()
@@ -144,6 +167,23 @@ def measured(
                     break
                 yield {**asdict(todo), "table": number, "seconds": time.process_time() - start}
                 resume_from = budget
+
+
+def pooled(pool: PoolFolder, wanted: Collection[str], first: int) -> Iterator[Row]:
+    """What a pool's successful trainings of these families took, rung by rung; its tables are numbered from `first`."""
+    known = {candidate.name: candidate for candidate in candidates()}
+    tables = list(dict.fromkeys(key.table for key in pool.results.rows))
+    tasks = {name: open_task(pool.task_folder(name)) for name in tables}
+    for key, row in pool.results.rows.items():
+        candidate, task = known.get(key.system), tasks[key.table]
+        config = None if candidate is None or row["status"] != "ok" else candidate.fitted(task.info)
+        if config is None or family_of(config) not in wanted:
+            continue
+        sizes, resume_from = Sizes.of(task.dataset, task.max_budget), None
+        for rung in row["rungs"]:
+            todo = work(config, sizes, rung["budget"], resume_from)
+            yield {**asdict(todo), "table": first + tables.index(key.table), "seconds": rung["cpu_seconds"]}
+            resume_from = rung["budget"]
 
 
 def families(info: DatasetInfo, wanted: Sequence[str]) -> list[str]:

@@ -196,8 +196,9 @@ def _catboost(config: Config, sizes: Sizes, budget: int, start: int) -> Amounts:
     depth = float(values["depth"])
     rounds = _Rounds.of(int(values["iterations"]), sizes, budget)
     amounts = _boosted(sizes, rounds, leaves=2**depth, share=float(values["rsm"]), depth=depth)
-    statistics = sizes.info.n_categorical * float(values.get("max_ctr_complexity", 0))
-    return amounts | {"statistics": rounds.new * sizes.n_train * statistics}
+    largest_one_hot = float(values.get("one_hot_max_size", math.inf))  # absent where there are no categories
+    n_coded = sum(n_levels > largest_one_hot for n_levels in sizes.info.cardinalities)
+    return amounts | {"statistics": rounds.new * sizes.n_models * sizes.n_train * n_coded}
 
 
 def _forest(name: str) -> _Count:

@@ -73,6 +73,16 @@ def test_boosters_begin_anew(family: str) -> None:
     assert costs.expected_s(config, 54, 18) == costs.expected_s(config, 54)
 
 
+def test_catboost_takes_longer_for_categories_that_are_coded_by_statistics() -> None:
+    """Columns of 3, 40 and 2,000 levels: those of few are one-hot."""
+    costs, config = EvaluationCosts(SMALL, load_prior()), config_of("catboost")
+    seconds = [
+        costs.expected_s(config | {"learner:catboost:one_hot_max_size": most}, 54) for most in (2, 3, 40, 2000, 5000)
+    ]
+    assert seconds[0] > seconds[1] > seconds[2] > seconds[3] == seconds[4]
+    assert seconds[0] > 1.5 * seconds[4]
+
+
 def test_networks_whose_schedule_is_whole_begin_anew() -> None:
     costs, config = EvaluationCosts(LARGE, load_prior()), config_of("neural:realmlp")
     for schedule, begins_anew in (("cosine_log", True), ("step", False)):
