@@ -129,7 +129,7 @@ def test_searches_are_replayed_over_what_was_trained(trained: Path, tmp_path: Pa
     for short, long in zip(rows[::2], rows[1::2], strict=True):
         assert (short["table"], short["time"], long["time"]) == (long["table"], 2, 6)
         assert short["n_finished"] < long["n_finished"]
-        assert long["validation_loss"] <= short["validation_loss"]
+        assert long["validation_loss"] <= 1.001 * short["validation_loss"]
         assert {row["foresight"] for row in (short, long)} == {2}
 
 

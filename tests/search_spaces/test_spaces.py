@@ -284,8 +284,9 @@ def test_paper_portfolio_is_the_papers():
     assert portfolio[4][f"{RESNET}:max_shake_drop_probability"] == 0.4412292309825137
 
 
-def test_default_portfolio_starts_with_one_of_each_learner():
+def test_default_portfolio_has_learners_of_all_kinds_with_and_without_the_extra():
     portfolio = load_portfolio("default")
-    assert [config["learner:__choice__"] for config in portfolio[:2]] == ["hist_gradient_boosting", "neural"]
-    backbones = {config.get("backbone:__choice__") for config in portfolio}
-    assert backbones == {None, "shaped_mlp", "shaped_resnet", "realmlp", "tabm"}
+    learners = {str(config["learner:__choice__"]) for config in portfolio}
+    assert learners >= {"extra_trees", "linear", "hist_gradient_boosting", "lightgbm", "catboost", "neural"}
+    assert {config.get("backbone:__choice__") for config in portfolio} >= {None, "shaped_mlp", "shaped_resnet", "tabm"}
+    assert len([config for config in portfolio if config["learner:__choice__"] not in ("lightgbm", "catboost")]) >= 10
