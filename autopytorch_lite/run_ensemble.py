@@ -116,15 +116,17 @@ class RunEnsemble:
     def _lighter(
         self, library: Library, ensemble: Ensemble, predictor: EnsemblePredictor
     ) -> tuple[Ensemble, EnsemblePredictor]:
-        """Both without the members that are not worth their time, where many rows would take long; see `thinned`.
-
-        Not after cross-validation: the rows are few then, and what they say of a member is of one of its models.
-        """
-        if not self._may_be_thinned or len(self.run.dataset.folds) > 1:
+        """Both without the members that are not worth their time, where many rows would take long; see `thinned`."""
+        if not self._may_be_thinned:
             return ensemble, predictor
         of_model = self._model_seconds(predictor)
         seconds = {member.key: len(member.learners) * of_model[member.key] for member in predictor.members}
-        members = worthwhile(ensemble.members, seconds, lambda some: library.loss(some, ensemble.calibration))
+        members = worthwhile(
+            ensemble.members,
+            seconds,
+            lambda some: library.loss(some, ensemble.calibration),
+            n_folds=len(self.run.dataset.folds),
+        )
         if len(members) == len(ensemble.members):
             return ensemble, predictor
         return library.of_members(members, ensemble), predictor.with_weights(dict(members))

@@ -23,6 +23,10 @@ MANY_ROWS = 10_000
 SOON_S = 0.5
 """Processor seconds for so many rows; an ensemble that takes no longer keeps all models."""
 
+SOON_AFTER_FOLDS_S = 3.0
+"""The same for its members after cross-validation: rows are few then and tell little of a member, and many models are
+left out anyway."""
+
 MAX_LOSS = 0.002
 """By this share the loss on the validation rows may grow without the members that are left out."""
 
@@ -37,7 +41,11 @@ Voters = dict[TrialKey, tuple[int, ...]]
 
 
 def worthwhile(
-    members: Sequence[Member], seconds: Mapping[TrialKey, float], loss_of: Callable[[Sequence[Member]], float]
+    members: Sequence[Member],
+    seconds: Mapping[TrialKey, float],
+    loss_of: Callable[[Sequence[Member]], float],
+    *,
+    n_folds: int = 1,
 ) -> tuple[Member, ...]:
     """The members without those that take more time than they are worth; weights sum to one.
 
@@ -45,10 +53,12 @@ def worthwhile(
         members: of the ensemble.
         seconds: that all models of each take for `MANY_ROWS`.
         loss_of: of an ensemble, on the validation rows.
+        n_folds: models of a member.
     """
+    soon_s = SOON_S if n_folds == 1 else SOON_AFTER_FOLDS_S
     kept, loss = tuple(members), loss_of(members)
     most, unit = loss + MAX_LOSS * abs(loss), MAX_LOSS * abs(loss) / 100
-    while sum(seconds[member.key] for member in kept) > SOON_S and len(kept) > MIN_MEMBERS:
+    while sum(seconds[member.key] for member in kept) > soon_s and len(kept) > MIN_MEMBERS:
         losses = {member: loss_of(_without(kept, member)) for member in kept}
         allowed = [member for member in kept if losses[member] <= most]
         if not allowed:

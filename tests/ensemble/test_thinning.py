@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from autopytorch_lite.ensemble.library import Member
 from autopytorch_lite.ensemble.predictor import EnsemblePredictor, FittedMember
-from autopytorch_lite.ensemble.thinning import MAX_GROWTH, MAX_LOSS, MIN_MEMBERS, SOON_S, choose_voters, worthwhile
+from autopytorch_lite.ensemble.thinning import (
+    MAX_GROWTH,
+    MAX_LOSS,
+    MIN_MEMBERS,
+    SOON_AFTER_FOLDS_S,
+    SOON_S,
+    choose_voters,
+    worthwhile,
+)
 from autopytorch_lite.history.trial import TrialKey
 
 
@@ -73,7 +81,7 @@ def test_after_a_holdout_the_model_of_all_rows_stays(weights):
     assert set(voters.values()) == {(1,)}
 
 
-def _worthwhile(worths, seconds, loss=1.0):
+def _worthwhile(worths, seconds, loss=1.0, n_folds=1):
     """Numbers of the members left, where each that is left out adds its worth to the loss."""
     members = [Member(TrialKey(i, 9), 1 / len(worths)) for i in range(len(worths))]
     worth_of = {member.key: worth for member, worth in zip(members, worths, strict=True)}
@@ -81,7 +89,9 @@ def _worthwhile(worths, seconds, loss=1.0):
     def loss_of(some):
         return loss + sum(worth_of.values()) - sum(worth_of[member.key] for member in some)
 
-    left = worthwhile(members, {member.key: s for member, s in zip(members, seconds, strict=True)}, loss_of)
+    left = worthwhile(
+        members, {member.key: s for member, s in zip(members, seconds, strict=True)}, loss_of, n_folds=n_folds
+    )
     assert sum(member.weight for member in left) == pytest.approx(1)
     return [member.key.config_id for member in left]
 
@@ -91,6 +101,12 @@ def test_members_that_hardly_lower_the_loss_are_left_out_until_it_is_soon():
     assert _worthwhile(worths, [SOON_S / 3] * 5) == [0, 1, 2]
     assert _worthwhile(worths, [SOON_S / 4.5] * 5) == [0, 1, 2, 4]
     assert _worthwhile(worths, [SOON_S / 6] * 5) == [0, 1, 2, 3, 4]
+
+
+def test_after_cross_validation_it_is_soon_for_longer():
+    worths = [0.1, 0.1, 0.1, MAX_LOSS / 5, MAX_LOSS / 4]
+    assert _worthwhile(worths, [SOON_S / 3] * 5, n_folds=5) == [0, 1, 2, 3, 4]
+    assert _worthwhile(worths, [SOON_AFTER_FOLDS_S / 4.5] * 5, n_folds=5) == [0, 1, 2, 4]
 
 
 def test_what_takes_most_time_for_its_worth_goes_first():

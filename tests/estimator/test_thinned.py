@@ -28,29 +28,23 @@ def entries(folder):
     return json.loads((folder / "ensemble.json").read_text())["members"]
 
 
-def test_after_a_holdout_few_members_are_left(mixed, monkeypatch):
-    """Any time is too long, and any loss good enough."""
+@pytest.mark.parametrize(("resampling", "limit"), [(0.3, "SOON_S"), (3, "SOON_AFTER_FOLDS_S")])
+def test_few_members_are_left_where_any_time_is_too_long_and_any_loss_good_enough(
+    resampling, limit, mixed, monkeypatch
+):
     kept = []
 
-    def worthwhile(members, *arguments):
-        kept.append((len(members), thinning.worthwhile(members, *arguments)))
+    def worthwhile(members, *arguments, **more):
+        kept.append((len(members), thinning.worthwhile(members, *arguments, **more)))
         return kept[-1][1]
 
-    monkeypatch.setattr(thinning, "SOON_S", 0.0)
+    monkeypatch.setattr(thinning, limit, 0.0)
     monkeypatch.setattr(thinning, "MAX_LOSS", 1e9)
     monkeypatch.setattr(run_ensemble, "worthwhile", worthwhile)
-    model = AutoTabularClassifier(**{**SEARCH, "resampling": 0.3}).fit(*mixed)
+    model = AutoTabularClassifier(**{**SEARCH, "resampling": resampling}).fit(*mixed)
     ((n_selected, members),) = kept
     assert len(members) == min(n_selected, thinning.MIN_MEMBERS)
     assert dict(members) == {member.key: member.weight for member in model.predictor_.members}
-
-
-def test_after_cross_validation_all_members_stay(mixed, monkeypatch):
-    asked = []
-    monkeypatch.setattr(thinning, "SOON_S", 0.0)
-    monkeypatch.setattr(run_ensemble, "worthwhile", lambda members, *rest: asked.append(members) or members[:1])
-    AutoTabularClassifier(**SEARCH).fit(*mixed)
-    assert not asked
 
 
 def test_one_model_of_each_member_votes(thinned):
