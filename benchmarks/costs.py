@@ -96,6 +96,8 @@ def from_pool(folder: Path, rows: Path, only: str) -> None:
     try:
         others = [row for row in (read_rows(rows) if rows.exists() else []) if row["family"] not in wanted]
         added = list(pooled(PoolFolder.open(folder), wanted, max((row["table"] for row in others), default=-1) + 1))
+        if not added:
+            raise DataError(f"{folder} must hold trainings of {only}; {rows} stays as it is.")
     except AutoPyTorchLiteError as error:
         raise click.ClickException(str(error)) from error
     with replacing(rows) as file:

@@ -112,6 +112,16 @@ def test_costs_take_over_what_trainings_of_a_pool_took(trained: Path, tmp_path: 
     assert all(row["amounts"]["fit"] >= 1 for row in added[::3])
 
 
+def test_rows_stay_where_a_pool_has_none_of_their_family(trained: Path, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"family": "xgboost", "table": 4, "amounts": {"fit": 1}, "seconds": 1.0}) + "\n")
+    before = path.read_bytes()
+    result = CliRunner().invoke(costs, ["from-pool", str(trained), str(path), "--only", "xgboost"])
+    assert result.exit_code == 1
+    assert "trainings of xgboost" in result.output
+    assert path.read_bytes() == before
+
+
 def replay(folder: Path, out: Path, seconds: str) -> Result:
     result = invoke("replay", folder, "--time", seconds, "--seeds", "1", "--set", "foresight=2", "--out", out)
     assert result.exit_code == 0, result.output
