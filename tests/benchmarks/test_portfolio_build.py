@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import pytest
@@ -134,12 +135,14 @@ def test_searches_are_replayed_over_what_was_trained(trained: Path, tmp_path: Pa
     assert [line.split(" | ")[0] for line in result.stdout.splitlines()[2:]] == [f"| {t}" for t in (*TABLES, "all")]
     replay(trained, out, "2")
     rows = [json.loads(line) for line in out.read_text().splitlines()]
+    cells = [json.loads(line) for line in (trained / "results.jsonl").read_text().splitlines()]
     rows, again = rows[:4], rows[4:]
     assert again == rows[::2], "the same search, whenever it is replayed"
     for short, long in zip(rows[::2], rows[1::2], strict=True):
         assert (short["table"], short["time"], long["time"]) == (long["table"], 2, 6)
         assert short["n_finished"] < long["n_finished"]
-        assert long["validation_loss"] <= 1.001 * short["validation_loss"]
+        single = [cell["rungs"][-1]["loss"] for cell in cells if cell["table"] == long["table"]]
+        assert long["validation_loss"] <= median(single), "no worse than an ordinary configuration, trained in full"
         assert {row["foresight"] for row in (short, long)} == {2}
 
 
