@@ -5,47 +5,40 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import click
-import numpy as np
 
 from autopytorch_lite.ensemble.library import Library
 from autopytorch_lite.ensemble.selection import weighted_average
 from autopytorch_lite.errors import AutoPyTorchLiteError, UnknownNameError
 from autopytorch_lite.execution.costs import EvaluationCosts, load_prior
-from autopytorch_lite.execution.simulated import SimulatedCurve, SimulatedExecutor
-from autopytorch_lite.execution.work import Sizes, family_of
+from autopytorch_lite.execution.simulated import SimulatedExecutor
 from autopytorch_lite.history.store import MemoryStore
 from autopytorch_lite.history.trial import Finished, Proposed, TrialKey
 from autopytorch_lite.pipeline.build import default_graph
 from autopytorch_lite.run import COST_EXPONENT, trial_limit_s
-from autopytorch_lite.search import FreezeThaw
+from autopytorch_lite.search import BOHB, FreezeThaw, RandomSearch, Searcher
 from autopytorch_lite.space.adapt import adapt_portfolio
-from autopytorch_lite.space.compile import compile as compile_space
-from autopytorch_lite.space.encode import VectorCodec, squared_distances
 from autopytorch_lite.tuner import tune
 from autopytorch_lite.types import Config, FloatArray
 from benchmarks.commands import names
 from benchmarks.markdown import table as markdown_table
-from benchmarks.portfolio.cells import PoolFolder
 from benchmarks.portfolio.files import read_portfolio
 from benchmarks.portfolio.leave_one_out import eligible
-from benchmarks.portfolio.pool import Candidate
 from benchmarks.portfolio.record import ENSEMBLE_SIZE, TaskRecord
+from benchmarks.portfolio.recorded import RecordedTable, is_of
 from benchmarks.portfolio.select import read_pool
-from benchmarks.portfolio.tasks import PoolTask, open_task
-from search_spaces import load_portfolio, load_ranges
+from benchmarks.portfolio.tasks import open_task
+from search_spaces import load_portfolio
 
 OPTIONS = {"cost_exponent": float, "eta": float, "foresight": float, "n_candidates": int, "n_local": int}
 """What may be set of `FreezeThaw`."""
 
-OVERHEAD_S = 0.05
-"""Seconds of an evaluation beside its training."""
+SEARCHERS = ("freeze_thaw", "bohb", "random")
 
 
 @dataclass(frozen=True)
@@ -55,84 +48,45 @@ class Policy:
     Attributes:
         time_s: its limit.
         n_workers: evaluations at once.
+        searcher: which of `SEARCHERS`; BOHB and random search have no use for seconds.
+        ensemble_size: picks with replacement; 1: the best trial alone.
         options: of `FreezeThaw`.
     """
 
     time_s: float
     n_workers: int
-    options: Mapping[str, float]
+    searcher: str = "freeze_thaw"
+    ensemble_size: int = ENSEMBLE_SIZE
+    options: Mapping[str, float] = field(default_factory=dict)
+
+    def facts(self) -> dict[str, Any]:
+        """What a row says of it."""
+        return {"time": self.time_s, "searcher": self.searcher, "ensemble_size": self.ensemble_size, **self.options}
 
 
-class RecordedTable:
-    """The trainings of a pool on one table, as a task for searchers.
-
-    What was trained are single configurations, and a searcher proposes others: each goes as the nearest one of its
-    family goes, on axes from 0 to 1 where different choices, and active and inactive, are at distance 1.
-
-    Args:
-        pool: the trainings.
-        task: the table.
-        candidates: which may be found; those without a successful training on the table may not.
-    """
-
-    def __init__(self, pool: PoolFolder, task: PoolTask, candidates: Sequence[Candidate]):
-        self.task = task
-        self.space = compile_space(default_graph(), load_ranges("default"), task.info)
-        rows = {c.name: pool.row(task.name, c) for c in candidates}
-        self._names: list[str] = []
-        self._rungs: list[list[dict[str, float]]] = []
-        configs: list[Config] = []
-        for candidate in candidates:
-            row, config = rows[candidate.name], candidate.fitted(task.info)
-            if row is not None and row["status"] == "ok" and config is not None and config not in configs:
-                self._names.append(candidate.name)
-                self._rungs.append(row["rungs"])
-                configs.append(config)
-        self._codec = VectorCodec(self.space)
-        self._vectors = self._codec.encode_many(configs)
-        self._families = np.array([family_of(config) for config in configs])
-        self._predictions = lru_cache(maxsize=None)(lambda name, budget: pool.predictions(task, name, budget))
-
-    @cached_property
-    def sizes(self) -> Sizes:
-        """What is trained on."""
-        return Sizes.of(self.task.dataset, self.task.max_budget)
-
-    def curves(self, config: Config, budget: int) -> SimulatedCurve:
-        """The training that is nearest; between rungs its loss stays and its seconds grow evenly."""
-        rungs = self._rungs[self.nearest(config)]
-        known, losses = np.array([(rung["budget"], rung["loss"]) for rung in rungs]).T
-        ends_s = np.cumsum([rung["cpu_seconds"] + OVERHEAD_S for rung in rungs])
-        epochs = np.arange(1, budget + 1)
-        place = np.minimum(np.searchsorted(known, epochs), len(rungs) - 1)
-        return SimulatedCurve(losses[place], np.interp(epochs, [0, *known], [0, *ends_s]))
-
-    def nearest(self, config: Config) -> int:
-        """Which of the trainings is nearest; of any family where its own has none."""
-        family = np.flatnonzero(self._families == family_of(config))
-        among = family if len(family) else np.arange(len(self._families))
-        distances = squared_distances(self._vectors[among], self._codec.encode(config), self._codec.n_choices > 0)
-        return int(among[np.argmin(distances)])
-
-    def predictions(self, config: Config, budget: int) -> tuple[FloatArray, FloatArray]:
-        """Predictions of the validation rows and of the unseen rows, shapes (n_rows, n_outputs)."""
-        return self._predictions(self._names[self.nearest(config)], budget)
+def _searcher(table: RecordedTable, policy: Policy, portfolio: Sequence[Config], seed: int) -> Searcher:
+    task = table.task
+    entries = adapt_portfolio(portfolio, table.space, default_graph(), task.info)
+    asked: dict[str, Any] = {"portfolio": entries, "seed": seed}
+    if policy.searcher == "random":
+        return RandomSearch(table.space, max_budget=task.max_budget, **asked)
+    if policy.searcher == "bohb":
+        return BOHB(table.space, min_budget=task.rungs[0], max_budget=task.max_budget, **asked)
+    return FreezeThaw(
+        table.space,
+        min_budget=task.rungs[0],
+        max_budget=task.max_budget,
+        costs=EvaluationCosts(table.sizes, load_prior()),
+        **{"cost_exponent": COST_EXPONENT, **policy.options},  # type: ignore[arg-type]
+        **asked,
+    )
 
 
 def replayed(table: RecordedTable, policy: Policy, portfolio: Sequence[Config], seed: int) -> dict[str, Any]:
     """What a search finds: the loss of its ensemble on unseen rows and on those that select it, and what was tried."""
-    graph, task = default_graph(), table.task
-    searcher = FreezeThaw(
-        table.space,
-        min_budget=task.rungs[0],
-        max_budget=task.max_budget,
-        portfolio=adapt_portfolio(portfolio, table.space, graph, task.info),
-        seed=seed,
-        costs=EvaluationCosts(table.sizes, load_prior()),
-        **{"cost_exponent": COST_EXPONENT, **policy.options},  # type: ignore[arg-type]
-    )
+    task = table.task
     result = tune(
-        searcher,
+        _searcher(table, policy, portfolio, seed),
         executor=SimulatedExecutor(table.curves, policy.n_workers),
         store=MemoryStore(),
         time_limit=policy.time_s,
@@ -145,9 +99,9 @@ def replayed(table: RecordedTable, policy: Policy, portfolio: Sequence[Config], 
 
     library = Library(read, task.validation_targets, task.metric, n_folds=table.sizes.n_folds)
     library.extend(result.lines)
-    ensemble = library.build(size=ENSEMBLE_SIZE, seed=seed)
+    ensemble = library.build(size=policy.ensemble_size, seed=seed)
     n_finished = sum(isinstance(line, Finished) for line in result.lines)
-    facts = {"table": task.name, "time": policy.time_s, "seed": seed, "n_finished": n_finished, **policy.options}
+    facts = {"table": task.name, **policy.facts(), "seed": seed, "n_finished": n_finished}
     if ensemble is None:
         return {**facts, "loss": None, "validation_loss": None}
     votes = [table.predictions(configs[member.key.config_id], member.key.budget)[1] for member in ensemble.members]
@@ -180,6 +134,10 @@ def _option(text: str) -> tuple[str, float]:
 @click.option("--seeds", default=3, show_default=True, type=click.IntRange(min=1), help="Searches of each kind.")
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(min=1), help="Evaluations at once.")
 @click.option("--portfolios", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="See `select`.")
+@click.option("--portfolio/--no-portfolio", "begins", default=True, show_default=True, help="What searches begin with.")
+@click.option("--without", default="", help="Learners and backbones to leave out, separated by commas.")
+@click.option("--searcher", default=SEARCHERS[0], show_default=True, type=click.Choice(SEARCHERS))
+@click.option("--ensemble-size", default=ENSEMBLE_SIZE, show_default=True, type=click.IntRange(min=1))
 @click.option("--set", "options", multiple=True, metavar="NAME=NUMBER", help="An option of FreezeThaw.")
 @click.option("--out", type=click.Path(path_type=Path), help="File that gets a line of JSON for each search.")
 def replay(
@@ -189,24 +147,30 @@ def replay(
     seeds: int,
     workers: int,
     portfolios: Path | None,
+    begins: bool,
+    without: str,
+    searcher: str,
+    ensemble_size: int,
     options: tuple[str, ...],
     out: Path | None,
 ) -> None:
     """Search over the trainings of POOL again and again, and print the mean loss by time.
 
     Losses are of the ensemble on unseen rows, 0 for one of all candidates and 1 for a bad one. Each search begins with
-    the portfolio that --portfolios has for its table, or else with the default one.
+    the portfolio that --portfolios has for its table, or else with the default one, or with none.
     """
     start = time.monotonic()
     try:
         pool, records, candidates = read_pool(folder, names(tables))
         kept = [candidates[number] for number in eligible(candidates)]
+        left_out, set_to = names(without), dict(map(_option, options))
         rows = []
         for record in records:
-            table = RecordedTable(pool, open_task(pool.task_folder(record.name)), kept)
+            table = RecordedTable(pool, open_task(pool.task_folder(record.name)), kept, left_out)
             portfolio = load_portfolio("default") if portfolios is None else read_portfolio(portfolios, record.name)
+            portfolio = [entry for entry in portfolio if begins and not is_of(entry, left_out)]
             for time_s in _numbers(times):
-                policy = Policy(time_s, workers, dict(map(_option, options)))
+                policy = Policy(time_s, workers, searcher, ensemble_size, set_to)
                 rows += [_scaled(record, replayed(table, policy, portfolio, seed)) for seed in range(seeds)]
     except AutoPyTorchLiteError as error:
         raise click.ClickException(str(error)) from error

@@ -18,8 +18,8 @@ from benchmarks.costs import main as costs
 from benchmarks.portfolio.__main__ import main
 from benchmarks.portfolio.cells import PoolFolder
 from benchmarks.portfolio.files import read_portfolio, write_portfolios
-from benchmarks.portfolio.pool import Candidate, drawn, pool
-from benchmarks.portfolio.replay import RecordedTable
+from benchmarks.portfolio.pool import Candidate, by_hand, drawn, pool
+from benchmarks.portfolio.recorded import RecordedTable, is_of
 from benchmarks.portfolio.tasks import open_task
 from benchmarks.tabular.__main__ import Plan
 from benchmarks.tabular.fits import Constraint
@@ -144,6 +144,36 @@ def test_searches_are_replayed_over_what_was_trained(trained: Path, tmp_path: Pa
         single = [cell["rungs"][-1]["loss"] for cell in cells if cell["table"] == long["table"]]
         assert long["validation_loss"] <= median(single), "no worse than an ordinary configuration, trained in full"
         assert {row["foresight"] for row in (short, long)} == {2}
+
+
+def test_a_search_is_replayed_with_a_part_taken_away(trained: Path, tmp_path: Path) -> None:
+    """A single model instead of an ensemble; random search, every configuration with all its epochs."""
+    out = tmp_path / "rows.jsonl"
+    few = ("--time", "3", "--seeds", "1", "--tables", "diabetes", "--out", out)
+    for more in ((), ("--ensemble-size", "1"), ("--no-portfolio",), ("--searcher", "random"), ("--searcher", "bohb")):
+        result = invoke("replay", trained, *few, *more)
+        assert result.exit_code == 0, result.output
+    whole, single, *others = [json.loads(line) for line in out.read_text().splitlines()]
+    assert whole["validation_loss"] <= single["validation_loss"]
+    assert [row["searcher"] for row in others] == ["freeze_thaw", "random", "bohb"]
+    assert others[1]["n_finished"] < whole["n_finished"], "it begins with the dearest rung"
+    assert all(row["loss"] > 0 for row in others)
+
+
+def test_a_family_is_left_out_of_space_portfolio_and_trainings(trained: Path) -> None:
+    folder = PoolFolder.open(trained)
+    linear = [c for c in pool() if c.family == "linear"]
+    task = open_task(folder.task_folder(TABLES[0]))
+    table = RecordedTable(folder, task, linear, ("catboost", "tabm"))
+    assert "catboost" not in table.space["learner:__choice__"].choices
+    assert "tabm" not in table.space["backbone:__choice__"].choices
+    assert is_of(by_hand()[0].config, {by_hand()[0].family})
+    result = invoke("replay", trained, "--without", "linear")
+    assert result.exit_code == 1
+    assert "Leaves no training" in result.output
+    result = invoke("replay", trained, "--without", "catbost")
+    assert result.exit_code == 1
+    assert "did you mean 'catboost'" in result.output
 
 
 def test_an_unknown_option_of_the_search_is_one_line(trained: Path) -> None:
