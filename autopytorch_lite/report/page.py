@@ -259,11 +259,10 @@ def _arguments(run: RunRecord) -> list[tuple[str, str]]:
     if run.task is None:
         arguments = dict(run.about.get("searcher", {}))
         arguments = {"searcher": arguments.pop("name", None), **arguments}
-        if isinstance(arguments.get("portfolio"), list):
-            n_entries = len(arguments.pop("portfolio"))
-            arguments |= {"portfolio": counted(n_entries, "configuration")} if n_entries else {}
     else:
         arguments = {"seed": run.about.get("seed"), **run.about.get("arguments", {})}
+    if isinstance(portfolio := arguments.get("portfolio"), list):
+        arguments["portfolio"] = counted(len(portfolio), "configuration") if portfolio else None
     return [
         (name, number(value) if isinstance(value, float | None) else str(value)) for name, value in arguments.items()
     ]

@@ -60,6 +60,14 @@ def test_a_run_that_has_just_begun_has_a_page(small_search, tmp_path: Path):
     assert "1 evaluation had no result yet" in shown
 
 
+def test_configurations_that_were_given_are_counted_instead_of_printed(small_search, tmp_path: Path):
+    small_search(tmp_path, Task.BINARY, n_configurations=4).run(n_rungs=1)
+    description = json.loads((tmp_path / "run.json").read_text())
+    description["arguments"]["portfolio"] = [{"learner:__choice__": "linear"}, {"learner:__choice__": "neural"}]
+    write_json_atomic(tmp_path / "run.json", description)
+    assert "<dt>portfolio</dt><dd>2 configurations</dd>" in body(write_report(tmp_path))
+
+
 def test_a_run_without_its_ensemble_yet_shows_the_best_model_so_far(small_search, tmp_path: Path):
     search = small_search(tmp_path, Task.BINARY, n_configurations=6)
     search.run(n_rungs=2)
