@@ -488,7 +488,7 @@ def _search_seconds(time_limit: float, spent_s: float, limit_ms: float | None) -
 
     Under a limit on the time for one row that is more, as several ensembles are loaded and measured.
     """
-    to_finish_s = min(0.4 + 0.02 * time_limit, 3.0)
+    to_finish_s = min(0.4 + 0.02 * time_limit, 8.0)
     if limit_ms is not None:
         to_finish_s += min(2.0 + 0.03 * time_limit, 10.0)
     return max(time_limit - spent_s - to_finish_s, 0.1)
