@@ -84,7 +84,7 @@ class Refit:
         key: of its trial.
         config: the trial's configuration.
         n_epochs: of the training: the trial's budget, or the epoch that the validation rows chose.
-        seconds: what it will take, by what the trial took, and those that it continued.
+        seconds: what it will take, by what the trial took, and those that it continued, until the epoch that is kept.
         weight: share of the vote.
     """
 
@@ -153,8 +153,9 @@ class RefitPlanner:
         needed = [line for budget, line in finished.items() if budget <= key.budget]
         if trial.info.get(BEGAN_ANEW, False):
             needed = [trial]
-        seconds = self.growth * sum(line.seconds for line in needed)
         n_epochs = int(trial.info.get("kept_epoch", key.budget))
+        share = min(n_epochs / max(len(trial.curve), 1), 1.0)  # a training ends at the epoch that is kept
+        seconds = self.growth * share * sum(line.seconds for line in needed)
         return Refit(key, self._configs[key.config_id], n_epochs, seconds, weight)
 
 

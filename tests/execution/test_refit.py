@@ -57,6 +57,15 @@ def test_a_training_that_began_anew_at_each_rung_takes_the_seconds_of_its_own():
     assert [refit.seconds for refit in planner.plan({TrialKey(0, 9): 1.0})] == [5.0]
 
 
+def test_a_training_of_which_an_early_epoch_was_kept_takes_the_seconds_until_there():
+    planner = RefitPlanner(growth=1.25)
+    for line in history():
+        planner.tell(replace(line, curve=(0.5,) * line.key.budget) if isinstance(line, Finished) else line)
+    whole, early = TrialKey(1, 9), TrialKey(0, 9)
+    seconds = {refit.key: refit.seconds for refit in planner.plan({whole: 0.5, early: 0.5})}
+    assert seconds == {whole: 1.25, early: pytest.approx(7 / 9 * 7.5)}
+
+
 def test_members_of_hardly_any_weight_are_left_as_they_are():
     assert [refit.key for refit in planned({TrialKey(0, 9): 0.985, TrialKey(1, 9): 0.015})] == [TrialKey(0, 9)]
 
