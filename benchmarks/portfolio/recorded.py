@@ -40,6 +40,10 @@ class RecordedTable:
         candidates: which may be found; those without a successful training on the table may not.
         without: names of learners and backbones that the space does not have.
 
+    Attributes:
+        task, without: as given.
+        space: the default space of the table, without them.
+
     Raises:
         UnknownNameError: no learner or backbone has a name in `without`.
         DataError: there is no such training.
@@ -48,7 +52,7 @@ class RecordedTable:
     def __init__(
         self, pool: PoolFolder, task: PoolTask, candidates: Sequence[Candidate], without: Collection[str] = ()
     ):
-        self.task = task
+        self.task, self.without = task, tuple(without)
         self.space = compile_space(default_graph(), ranges_without(without), task.info)
         candidates = [candidate for candidate in candidates if not is_of(candidate.config, without)]
         rows = {c.name: pool.row(task.name, c) for c in candidates}

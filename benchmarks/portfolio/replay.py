@@ -101,7 +101,8 @@ def replayed(table: RecordedTable, policy: Policy, portfolio: Sequence[Config], 
     library.extend(result.lines)
     ensemble = library.build(size=policy.ensemble_size, seed=seed)
     n_finished = sum(isinstance(line, Finished) for line in result.lines)
-    facts = {"table": task.name, **policy.facts(), "seed": seed, "n_finished": n_finished}
+    taken_away = {"n_entries": len(portfolio), "without": list(table.without)}
+    facts = {"table": task.name, **policy.facts(), **taken_away, "seed": seed, "n_finished": n_finished}
     if ensemble is None:
         return {**facts, "loss": None, "validation_loss": None}
     votes = [table.predictions(configs[member.key.config_id], member.key.budget)[1] for member in ensemble.members]
@@ -164,22 +165,27 @@ def replay(
         pool, records, candidates = read_pool(folder, names(tables))
         kept = [candidates[number] for number in eligible(candidates)]
         left_out, set_to = names(without), dict(map(_option, options))
-        rows = []
+        rows: list[dict[str, Any]] = []
         for record in records:
             table = RecordedTable(pool, open_task(pool.task_folder(record.name)), kept, left_out)
             portfolio = load_portfolio("default") if portfolios is None else read_portfolio(portfolios, record.name)
             portfolio = [entry for entry in portfolio if begins and not is_of(entry, left_out)]
             for time_s in _numbers(times):
                 policy = Policy(time_s, workers, searcher, ensemble_size, set_to)
-                rows += [_scaled(record, replayed(table, policy, portfolio, seed)) for seed in range(seeds)]
+                searched = [_scaled(record, replayed(table, policy, portfolio, seed)) for seed in range(seeds)]
+                rows += searched
+                _append(out, searched)
     except AutoPyTorchLiteError as error:
         raise click.ClickException(str(error)) from error
-    if out is not None:
-        with out.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(row) + "\n" for row in rows)
     for line in summary(rows):
         click.echo(line)
     click.echo(f"{len(rows)} searches in {time.monotonic() - start:.0f} s", err=True)
+
+
+def _append(out: Path | None, rows: Sequence[Mapping[str, Any]]) -> None:
+    if out is not None:
+        with out.open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
 
 
 def _scaled(record: TaskRecord, row: dict[str, Any]) -> dict[str, Any]:
