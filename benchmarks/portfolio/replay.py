@@ -161,6 +161,10 @@ def replay(
     the portfolio that --portfolios has for its table, or else with the default one, or with none.
     """
     start = time.monotonic()
+    if options and searcher != SEARCHERS[0]:
+        raise click.UsageError(f"--set is of {SEARCHERS[0]}, and --searcher is {searcher}.")
+    if portfolios is not None and not begins:
+        raise click.UsageError("--portfolios and --no-portfolio contradict each other.")
     try:
         pool, records, candidates = read_pool(folder, names(tables))
         kept = [candidates[number] for number in eligible(candidates)]

@@ -161,6 +161,15 @@ def test_a_search_is_replayed_with_a_part_taken_away(trained: Path, tmp_path: Pa
     assert all(row["loss"] > 0 for row in others)
 
 
+@pytest.mark.parametrize(
+    "options", [("--set", "foresight=2", "--searcher", "bohb"), ("--portfolios", __file__, "--no-portfolio")]
+)
+def test_options_that_would_change_nothing_are_refused(trained: Path, options: tuple[str, ...]) -> None:
+    result = invoke("replay", trained, *options)
+    assert result.exit_code == 2
+    assert options[0] in result.output
+
+
 def test_a_family_is_left_out_of_space_portfolio_and_trainings(trained: Path) -> None:
     folder = PoolFolder.open(trained)
     linear = [c for c in pool() if c.family == "linear"]
