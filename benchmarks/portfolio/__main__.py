@@ -2,7 +2,8 @@
 
 python -m benchmarks.portfolio build DATA_FOLDER --out FOLDER
 python -m benchmarks.portfolio select FOLDER --out RESULTS
-python -m benchmarks.portfolio replay FOLDER --time 5,15,60
+python -m benchmarks.portfolio replay FOLDER --time 5,15,60 --out ROWS
+python -m benchmarks.portfolio worth ROWS
 python -m benchmarks.portfolio lcbench DATA_FOLDER --date 2026-11-21
 """
 
@@ -14,6 +15,7 @@ from benchmarks.portfolio.build import build
 from benchmarks.portfolio.lcbench import lcbench
 from benchmarks.portfolio.replay import replay
 from benchmarks.portfolio.select import select
+from benchmarks.portfolio.worth import worth
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -24,6 +26,7 @@ def main() -> None:
 main.add_command(build)
 main.add_command(select)
 main.add_command(replay)
+main.add_command(worth)
 main.add_command(lcbench)
 
 if __name__ == "__main__":

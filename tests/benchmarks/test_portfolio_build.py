@@ -159,6 +159,16 @@ def test_a_search_is_replayed_with_a_part_taken_away(trained: Path, tmp_path: Pa
     assert [row["n_entries"] > 0 for row in others] == [False, True, True]
     assert others[1]["n_finished"] < whole["n_finished"], "it begins with the dearest rung"
     assert all(row["loss"] > 0 for row in others)
+    lines = invoke("worth", out, "--time", "3").stdout.splitlines()[2:]
+    assert {line.split(" | ")[0].removeprefix("| ") for line in lines} == {
+        "ensemble of 1",
+        "without portfolio",
+        "searcher random",
+        "searcher bohb",
+    }
+    change = {row["ensemble_size"]: row["normalised"] - whole["normalised"] for row in (whole, single)}
+    assert f" | {change[1]:+.4f} | " in next(line for line in lines if "ensemble" in line)
+    assert invoke("worth", out).exit_code == 1, "no search of 60 s"
 
 
 @pytest.mark.parametrize(
