@@ -11,8 +11,9 @@ import numpy as np
 from autopytorch_lite.errors import DataError
 from autopytorch_lite.portfolio.anytime import anytime_loss, anytime_order, curve_of, loss_at
 from benchmarks.markdown import table as markdown_table
-from benchmarks.portfolio.pool import Candidate
+from benchmarks.portfolio.pool import BACKBONE, LEARNER, Candidate
 from benchmarks.portfolio.record import TaskRecord
+from search_spaces import load_ranges
 
 HORIZON_S = 240.0
 """Seconds of training, one at a time, up to which a portfolio counts."""
@@ -97,8 +98,10 @@ def compared_orders(
 
 
 def eligible(candidates: Sequence[Candidate]) -> list[int]:
-    """Numbers of the candidates that the default space has: all but the paper's."""
-    return [i for i, candidate in enumerate(candidates) if candidate.source != "paper"]
+    """Numbers of the candidates that the default space has: neither the paper's nor of a family that it excludes."""
+    edits = load_ranges("default")["edits"]
+    excluded = {family for node in (LEARNER, BACKBONE) for family in edits[node]["exclude"]}
+    return [i for i, c in enumerate(candidates) if c.source != "paper" and c.family not in excluded]
 
 
 def judge(record: TaskRecord, orders: Orders) -> list[Judged]:

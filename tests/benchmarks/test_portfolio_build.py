@@ -59,10 +59,12 @@ def test_every_candidate_is_a_point_of_the_space_of_any_table(task: Task) -> Non
     walks = {
         name: SpaceWalk(compile_space(default_graph(), load_ranges(name), INFOS[task])) for name in ("default", "paper")
     }
+    excluded = load_ranges("default")["edits"]["learner:__choice__"]["exclude"]
     for candidate in candidates:
         fitted = candidate.fitted(INFOS[task])
-        assert fitted is not None
-        walks[candidate.space].check(fitted)
+        assert (fitted is None) == (candidate.family in excluded), candidate.name
+        if fitted is not None:
+            walks[candidate.space].check(fitted)
 
 
 def test_drawn_candidates_stay_the_same_and_follow_each_other_by_family() -> None:
