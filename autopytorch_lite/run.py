@@ -82,15 +82,16 @@ class TableRun(StoredRun):
         require_installed(self.space, default_graph())
         self.directory.done.unlink(missing_ok=True)
         costs = self._costs() if self.request.is_time_aware else None
-        executor: Executor = ProcessExecutor(
+        workers = ProcessExecutor(
             self._objective(n_threads),
             n_workers=n_workers,
             n_threads=n_threads,
             memory_limit_mb=memory_limit_mb,
             files_root=self.directory.files,
         )
+        executor: Executor = workers
         if costs is not None and memory_limit_mb is None:
-            executor = self._with_head_start(executor, costs, n_threads, time_limit_s)
+            executor = self._with_head_start(workers, costs, n_threads, time_limit_s)
         watchers = tuple(callbacks)
         updater = EnsembleUpdater(self.ensemble, watchers)
         planner = self._refit_planner()
@@ -176,12 +177,16 @@ class TableRun(StoredRun):
         )
 
     def _with_head_start(
-        self, workers: Executor, costs: EvaluationCosts, n_threads: int, time_limit_s: float | None
+        self, workers: ProcessExecutor, costs: EvaluationCosts, n_threads: int, time_limit_s: float | None
     ) -> HeadStart:
         """Workers whose first evaluation is done in this process if it is sure to be short."""
+
+        def tell_busy(n_cores: int) -> None:
+            workers.n_busy_elsewhere = n_cores
+
         limit_s = HEAD_START_S if time_limit_s is None else min(HEAD_START_S, time_limit_s / 2)
         here = SerialExecutor(self._objective(n_threads), files_root=self.directory.files)
-        return HeadStart(workers, here, lambda p: costs.safe_s(p.config, p.budget) <= limit_s, n_threads)
+        return HeadStart(workers, here, lambda p: costs.safe_s(p.config, p.budget) <= limit_s, n_threads, tell_busy)
 
     def _costs(self) -> EvaluationCosts:
         return EvaluationCosts(Sizes.of(self.dataset, self.request.max_budget), load_prior())

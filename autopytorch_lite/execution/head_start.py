@@ -22,13 +22,22 @@ class HeadStart:
         here: evaluates the first, in this process.
         is_short: whether a proposal may be evaluated here; if the first may not, none is.
         n_threads: threads of numeric libraries here meanwhile: as many as a worker has.
+        tell_busy: is told how many cores this process evaluates on, when that changes.
     """
 
-    def __init__(self, workers: Executor, here: Executor, is_short: Callable[[Proposal], bool], n_threads: int = 1):
+    def __init__(
+        self,
+        workers: Executor,
+        here: Executor,
+        is_short: Callable[[Proposal], bool],
+        n_threads: int = 1,
+        tell_busy: Callable[[int], None] = lambda n_cores: None,
+    ):
         self._workers = workers
         self._here = here
         self._is_short = is_short
         self._n_threads = n_threads
+        self._tell_busy = tell_busy
         self._is_first = True
 
     @property
@@ -43,14 +52,17 @@ class HeadStart:
     def submit(self, proposal: Proposal, time_limit_s: float | None = None) -> None:
         """Start an evaluation; the first one begins with `wait` if it is short."""
         is_first, self._is_first = self._is_first, False
-        executor = self._here if is_first and self._is_short(proposal) else self._workers
-        executor.submit(proposal, time_limit_s)
+        is_here = is_first and self._is_short(proposal)
+        if is_here:
+            self._tell_busy(self._n_threads)
+        (self._here if is_here else self._workers).submit(proposal, time_limit_s)
 
     def wait(self, timeout_s: float | None = None) -> list[Finished]:
         """Wait until something has ended; the evaluation that was kept here is done first, however long it takes."""
         with warnings.catch_warnings(), threadpool_limits(limits=self._n_threads):
             warnings.simplefilter("ignore")
             ended = self._here.wait()
+        self._tell_busy(0)
         return ended or self._workers.wait(timeout_s)
 
     def cancel_all(self) -> list[Finished]:

@@ -113,7 +113,7 @@ class ProcessExecutor:
     Works from scripts without an ``if __name__ == "__main__"`` guard, from notebooks and from standard input: workers
     never import the main module; what the objective needs from it travels with it. Workers are started when they are
     first needed, and stay warm for the next executor for a minute. As many new workers load the objective at once as
-    there are pairs of cores: side by side on one core each would take twice as long, and the first result come later.
+    there are cores that nothing is evaluated on: more would only make each other late, and the first result.
 
     Args:
         objective: what to evaluate; it is pickled once (with cloudpickle) and unpickled once per worker.
@@ -123,6 +123,9 @@ class ProcessExecutor:
         trial_time_limit_s: seconds one evaluation may take; None: no limit.
         files_root: the run's folder `files/`.
         quiet: discard what workers print and warn.
+
+    Attributes:
+        n_busy_elsewhere: cores on which something is evaluated beside the workers; whoever does it says so.
 
     Raises:
         TypeError: the objective cannot be pickled.
@@ -152,6 +155,7 @@ class ProcessExecutor:
         self._idle: dict[int, WorkerProcess | None] = dict.fromkeys(range(n_workers))
         self._running: dict[int, _Running] = {}
         self._n_workers = n_workers
+        self.n_busy_elsewhere = 0
 
     @property
     def n_workers(self) -> int:
@@ -208,9 +212,11 @@ class ProcessExecutor:
         self._idle = {}
 
     def _may_load(self) -> bool:
-        """Whether another worker may load the objective: each takes a core, and half of them are for trainings."""
-        n_loading = sum(running.started_s is None and not running.is_deferred for running in self._running.values())
-        return n_loading < max(1, available_cores() // 2)
+        """Whether another worker may load the objective, which takes a core for seconds; one always may."""
+        sent = [running for running in self._running.values() if not running.is_deferred]
+        n_loading = sum(running.started_s is None for running in sent)
+        n_busy = (len(sent) - n_loading) * self._n_threads + self.n_busy_elsewhere
+        return n_loading < max(1, available_cores() - n_busy)
 
     def _send_task(self, running: _Running) -> None:
         """Send the task to its worker; one that died while idle is replaced."""

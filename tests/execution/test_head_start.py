@@ -30,6 +30,18 @@ def test_only_the_first_is_evaluated_here_and_it_ends_first(tmp_path: Path) -> N
     assert both.wait() == []
 
 
+def test_cores_are_told_to_be_busy_while_the_first_is_evaluated_here(tmp_path: Path) -> None:
+    told: list[int] = []
+    workers = SerialExecutor(lambda *_: 2.0, files_root=tmp_path)
+    here = SerialExecutor(lambda *_: float(told == [2]), files_root=tmp_path)
+    both = HeadStart(workers, here, lambda proposal: True, 2, told.append)
+    both.submit(Proposal(0, {}, 1))
+    assert both.wait()[0].loss == 1.0
+    both.submit(Proposal(1, {}, 1))
+    both.wait()
+    assert set(told[1:]) == {0}
+
+
 def test_what_may_take_long_is_left_to_the_workers(tmp_path: Path) -> None:
     both = executor(tmp_path, is_short=False)
     both.submit(Proposal(0, {}, 1))

@@ -91,12 +91,13 @@ def test_a_worker_can_be_started_before_anyone_needs_it(tmp_path: Path) -> None:
     runs.close()
 
 
-@pytest.mark.parametrize(("n_cores", "n_waiting"), [(1, 2), (2, 2), (4, 1), (16, 0)])
-def test_as_many_workers_load_at_once_as_there_are_pairs_of_cores(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_cores: int, n_waiting: int
+@pytest.mark.parametrize(("n_cores", "n_busy", "n_waiting"), [(1, 0, 2), (2, 0, 1), (2, 1, 2), (4, 0, 0), (4, 2, 1)])
+def test_as_many_workers_load_at_once_as_there_are_free_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_cores: int, n_busy: int, n_waiting: int
 ) -> None:
     monkeypatch.setattr(workers, "available_cores", lambda: n_cores)
     runs = executor(tmp_path, loaded_modules, n_workers=3)
+    runs.n_busy_elsewhere = n_busy
     for number in range(3):
         runs.submit(Proposal(number, {}, 1))
     assert sum(running.is_deferred for running in runs._running.values()) == n_waiting
