@@ -23,6 +23,8 @@ Part = tuple[tuple[str, str], ...]
 
 WHOLE: Part = ()
 
+_NEEDED = ("table", "time", "searcher", "ensemble_size", "n_entries", "without", "loss", "normalised")
+
 
 def part_of(row: Row, whole: Row) -> Part:
     """In what the search of a row differs from a whole one."""
@@ -119,7 +121,9 @@ def summary(rows: Sequence[Row], time_s: float) -> list[str]:
 
 
 @click.command()
-@click.argument("files", metavar="ROWS...", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path))
+@click.argument(
+    "files", metavar="ROWS...", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
 @click.option("--time", "time_s", default=60.0, show_default=True, help="Limit of the searches compared, seconds.")
 def worth(files: Sequence[Path], time_s: float) -> None:
     """Compare what `replay --out ROWS` wrote, whole searches first, with searches that lack something.
@@ -127,8 +131,22 @@ def worth(files: Sequence[Path], time_s: float) -> None:
     Losses are normalised as those of `replay`: 0 for an ensemble of all candidates of the pool, 1 for a bad one.
     """
     try:
-        rows = [json.loads(line) for path in files for line in path.read_text(encoding="utf-8").splitlines()]
+        rows = [row for path in files for row in _read(path)]
         for line in summary(rows, time_s):
             click.echo(line)
     except AutoPyTorchLiteError as error:
         raise click.ClickException(str(error)) from error
+
+
+def _read(path: Path) -> list[Row]:
+    rows: list[Row] = []
+    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            row = json.loads(text)
+            missing = [name for name in _NEEDED if name not in row]
+        except (ValueError, TypeError):
+            missing = ["an object of JSON"]
+        if missing:
+            raise DataError(f"Line {number} of {path} is not a row of `replay --out`: it lacks {', '.join(missing)}.")
+        rows.append(row)
+    return rows

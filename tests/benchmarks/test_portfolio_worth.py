@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from autopytorch_lite.errors import DataError
 from benchmarks.portfolio.worth import WHOLE as WHOLE_SEARCH
-from benchmarks.portfolio.worth import by_part, summary, worth_of
+from benchmarks.portfolio.worth import by_part, summary, worth, worth_of
 
 
 def row(table: str, loss: float | None, *without: str, seed: int = 0, **more: Any) -> dict[str, Any]:
@@ -66,3 +69,16 @@ def test_each_part_has_a_line_the_worthiest_first() -> None:
 def test_a_search_is_compared_with_a_whole_one_only(rows: list[dict[str, Any]], said: str) -> None:
     with pytest.raises(DataError, match=said):
         summary(rows, 60)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("{", "object of JSON"), ("[]", "lacks table"), ("3", "object of JSON"), ("{}", "lacks table, time")],
+)
+def test_a_file_of_something_else_is_named_by_line(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(WHOLE[0]) + "\n" + text)
+    result = CliRunner().invoke(worth, [str(path)])
+    assert result.exit_code == 1
+    assert "Line 2 of" in result.output
+    assert said in result.output.replace("\n", " ")
