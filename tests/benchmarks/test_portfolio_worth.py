@@ -26,12 +26,12 @@ WHOLE = [row("a", 1.0), row("b", 4.0), row("a", 2.0, seed=1)]
 
 def test_losses_without_a_part_are_compared_table_by_table() -> None:
     found = by_part([*WHOLE, row("a", 2.0, "linear"), row("a", 4.0, "linear", seed=7), row("b", 2.0, "linear")], 60)
-    worth = worth_of(found[("without", "linear"),], found[WHOLE_SEARCH])
-    assert worth.normalised.mean == pytest.approx(((0.3 - 0.15) + (0.2 - 0.4)) / 2), "means over seeds"
-    assert worth.normalised.low == pytest.approx(-0.2)
-    assert worth.normalised.high == pytest.approx(0.15)
-    assert worth.ratio == pytest.approx(math.sqrt(math.sqrt(8 / 2) * 0.5))
-    assert (worth.n_worse, worth.n_tables, worth.n_searches) == (1, 2, 3)
+    without = worth_of(found[("without", "linear"),], found[WHOLE_SEARCH])
+    assert without.normalised.mean == pytest.approx(((0.3 - 0.15) + (0.2 - 0.4)) / 2), "means over seeds"
+    assert without.normalised.low == pytest.approx(-0.2)
+    assert without.normalised.high == pytest.approx(0.15)
+    assert without.ratio == pytest.approx(math.sqrt(math.sqrt(8 / 2) * 0.5))
+    assert (without.n_worse, without.n_tables, without.n_searches) == (1, 2, 3)
 
 
 def test_each_part_has_a_line_the_worthiest_first() -> None:
