@@ -46,6 +46,10 @@ CELLS_FOR_FOLDS_PER_S = 30_000
 """Small tables are cross-validated only where the time limit allows it: at most so many cells (rows x columns x
 classes) for each second. Gradient boosting in 5 folds then takes about a tenth of the time."""
 
+MIN_ROWS_TO_REFIT_FOLDS = 1_000
+"""After cross-validation, members are trained again on all rows from so many rows on. Below, models that have seen
+different rows are worth more together; above, one of all rows is worth about as much as those of five folds."""
+
 N_THREADS = 1
 """Of a training: two trainings side by side beat two threads on one."""
 
@@ -156,8 +160,9 @@ class _AutoTabular(BaseEstimator):
             max_cells_for_folds=None if self.time_limit is None else CELLS_FOR_FOLDS_PER_S * self.time_limit,
         )
         has_own_split = X_val is None and isinstance(self.resampling, str | float | int)
+        pays = len(dataset.folds) == 1 or len(dataset) >= MIN_ROWS_TO_REFIT_FOLDS
         request, space = resolve_request({**arguments, "random_state": seed}, dataset.info)
-        request = replace(request, refit=self._wants_refit(has_own_split))
+        request = replace(request, refit=self._wants_refit(has_own_split and pays))
         self._run = self._open_or_create(dataset, request, space)
         self._learn_input(self._run.dataset.schema, self._run.dataset.target)
         if self.verbose:
@@ -389,8 +394,8 @@ class AutoTabularClassifier(ClassifierMixin, _AutoTabular):
         resampling: "auto", a holdout fraction, a number of folds, a scikit-learn splitter, or index pairs.
         refit: whether, at the end, models of the ensemble are trained again on all rows, those held out for validation
             included, and vote beside those of the search; as far as time goes, of which a few seconds are kept for it.
-            "auto": unless you have said which rows validate. Models of several folds are not: together they have seen
-            all rows.
+            "auto": unless you have said which rows validate, or there are folds of fewer than 1,000 rows, whose models
+            are better together than one of all rows.
         ensemble_size: steps of greedy ensemble selection; 1 keeps the single best model.
         max_predict_ms_per_row: milliseconds that predicting a single row may take, the median of repeated calls; the
             ensemble is selected among members that keep to it, and measured. In a table of many rows each takes far

@@ -121,8 +121,12 @@ class TableRun(StoredRun):
 
     @property
     def _has_refits(self) -> bool:
-        """Whether members are trained on all rows: those of several folds are, together, already."""
-        return self.request.refit and len(self.dataset.folds) == 1
+        """Whether members are trained on all rows.
+
+        Not where models of several folds were chosen by the time that all of them take for a row: another would stand
+        for them, though there is time for more.
+        """
+        return self.request.refit and (len(self.dataset.folds) == 1 or self.request.max_predict_ms_per_row is None)
 
     def refit(
         self,
@@ -206,7 +210,7 @@ class TableRun(StoredRun):
 
     def _refit_planner(self) -> RefitPlanner:
         """What training trials of the history on all rows takes."""
-        planner = RefitPlanner(len(self.dataset) / len(self.dataset.folds[0].train_idx))
+        planner = RefitPlanner(len(self.dataset) / sum(len(fold.train_idx) for fold in self.dataset.folds))
         planner.extend(self.lines())
         return planner
 

@@ -105,7 +105,7 @@ class RefitPlanner:
     """Knows from the history what the members of an ensemble take to be trained on all rows; a fold over it.
 
     Attributes:
-        growth: all rows, for each that a trial was trained on.
+        growth: all rows, for each that a trial was trained on; one of several folds counts in each of them.
     """
 
     growth: float

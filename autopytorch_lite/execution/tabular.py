@@ -194,5 +194,8 @@ def _average_curves(curves: Sequence[Mapping[str, tuple[float, ...]]]) -> dict[s
 
 
 def _merged_info(outcomes: list[FitOutcome]) -> dict[str, object]:
+    """Facts of the first fold, those of all folds where they are counted, and the mean of the epochs that were kept."""
     n_epochs = max(outcome.n_epochs for outcome in outcomes)
-    return {**outcomes[0].info, "n_epochs": n_epochs, "n_folds": len(outcomes)}
+    info = {**outcomes[0].info, "n_epochs": n_epochs, "n_folds": len(outcomes)}
+    kept = [int(outcome.info["kept_epoch"]) for outcome in outcomes if "kept_epoch" in outcome.info]
+    return {**info, "kept_epoch": round(float(np.mean(kept)))} if kept else info

@@ -1,12 +1,14 @@
-"""Members of an ensemble are trained on all rows at the end, where a holdout kept some from them."""
+"""Members of an ensemble are trained on all rows at the end, where validation kept some from each of their models."""
 
 import json
 import math
 
 import numpy as np
 import pytest
+from sklearn.datasets import make_classification
 
 from autopytorch_lite import AutoTabularClassifier, load
+from autopytorch_lite.estimator import MIN_ROWS_TO_REFIT_FOLDS
 from autopytorch_lite.execution.refit import MIN_WEIGHT
 from autopytorch_lite.execution.tabular import rows_of
 from autopytorch_lite.history.events import Event, EventKind
@@ -123,8 +125,19 @@ def test_rows_that_somebody_chose_for_validation_are_not_learned_from(mixed, tmp
     assert n_refitted(model.fit(X[:60], y[:60], X_val=X[60:], y_val=y[60:])) == 0
 
 
-def test_models_of_folds_have_seen_all_rows_together(mixed, tmp_path):
-    assert n_refitted(fit(mixed, tmp_path / "run", resampling=2)) == 0
+def test_few_rows_in_folds_are_left_to_the_models_of_folds_unless_asked_for(mixed, tmp_path):
+    assert n_refitted(fit(mixed, tmp_path / "auto", resampling=2)) == 0
+    asked = fit(mixed, tmp_path / "asked", resampling=2, refit=True)
+    assert n_refitted(asked) >= 1
+    assert {len(member.learners) for member in asked.predictor_.members if member.weight >= MIN_WEIGHT} == {3}
+
+
+def test_many_rows_in_folds_are_learned_from_together_too(tmp_path):
+    X, y = make_classification(MIN_ROWS_TO_REFIT_FOLDS, random_state=0)
+    model = fit((X, y), tmp_path / "run", n_trials=2, resampling=2)
+    assert n_refitted(model) >= 1
+    limited = fit((X, y), tmp_path / "limited", n_trials=2, resampling=2, max_predict_ms_per_row=1000.0)
+    assert n_refitted(limited) == 0, "members were chosen by what all folds take for a row"
 
 
 def test_within_a_time_limit_members_are_trained_again_too(mixed, tmp_path):
