@@ -5,12 +5,14 @@ The estimator, the command line and the loader all work through `TableRun`, so a
 
 from __future__ import annotations
 
+import math
 import shutil
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from autopytorch_lite.ensemble.library import Ensemble
-from autopytorch_lite.ensemble.loading import refitted_files
+from autopytorch_lite.ensemble.loading import N_TRAININGS, refitted_files
 from autopytorch_lite.execution.base import Executor
 from autopytorch_lite.execution.costs import EvaluationCosts, load_prior
 from autopytorch_lite.execution.head_start import HeadStart
@@ -100,7 +102,8 @@ class TableRun(StoredRun):
         def for_refits_s() -> float:
             if not self._has_refits or updater.current is None:
                 return 0.0
-            return worth_keeping_s(planner.plan(dict(updater.current.members)), limits_s, n_workers, updater.fall)
+            refits = planner.plan(dict(updater.current.members), n_trainings=self._n_trainings)
+            return worth_keeping_s(refits, limits_s, n_workers, updater.fall)
 
         try:
             return tune(
@@ -139,33 +142,45 @@ class TableRun(StoredRun):
     ) -> int:
         """Train members of an ensemble on all rows, if that was asked for and as far as time goes.
 
-        The ensemble's predictor loads these models too; see `load_predictor`. One that fails changes nothing.
+        The ensemble's predictor loads these models then; see `load_predictor`. One that fails changes nothing.
 
         Returns:
             How many members have such a model now.
         """
         if not self._has_refits:
             return 0
-        planner = self._refit_planner()
-        files = refitted_files(self.files)
+        end = math.inf if time_limit_s is None else time.monotonic() + time_limit_s
         weights = {member.key: member.weight for member in ensemble.members}
-        refits = [refit for refit in planner.plan(weights) if files.existing(refit.key) is None]
-        executor = ProcessExecutor(
-            RefitObjective(self._objective(n_threads), {refit.key: refit.n_epochs for refit in refits}),
-            n_workers=n_workers,
-            n_threads=n_threads,
-            memory_limit_mb=memory_limit_mb,
-            files_root=files.root,
-        )
-        try:
-            run_refits(refits, executor, time_limit_s)
-        finally:
-            executor.close()
-        kept = {files.folder(key) for key in weights}
-        for folder in set(files.root.glob("*_*")) - kept:  # of an earlier sitting's ensemble
-            shutil.rmtree(folder, ignore_errors=True)
-        self.ensemble.refitted = [key for key in weights if files.existing(key) is not None]
+        refits = self._refit_planner().plan(weights, n_trainings=self._n_trainings)
+        for number in range(N_TRAININGS):
+            files = refitted_files(self.files, number)
+            for folder in set(files.root.glob("*_*")) - {files.folder(key) for key in weights}:
+                shutil.rmtree(folder, ignore_errors=True)  # of an earlier sitting's ensemble
+            missing = [refit for refit in refits if refit.number == number and files.existing(refit.key) is None]
+            if not missing:
+                continue
+            executor = ProcessExecutor(
+                RefitObjective(self._objective(n_threads), {refit.key: refit.n_epochs for refit in missing}, number),
+                n_workers=n_workers,
+                n_threads=n_threads,
+                memory_limit_mb=memory_limit_mb,
+                files_root=files.root,
+            )
+            try:
+                run_refits(missing, executor, None if time_limit_s is None else max(end - time.monotonic(), 0.0))
+            finally:
+                executor.close()
+        first = refitted_files(self.files, 0)
+        self.ensemble.refitted = [key for key in weights if first.existing(key) is not None]
         return len(self.ensemble.refitted)
+
+    @property
+    def _n_trainings(self) -> int:
+        """How often a member is trained on all rows, as far as time goes.
+
+        Once in a run that is to be repeated exactly, and where members were chosen by the time of one model for a row.
+        """
+        return N_TRAININGS if self.request.is_time_aware and self.request.max_predict_ms_per_row is None else 1
 
     def searcher(self, costs: EvaluationCosts | None) -> Searcher:
         """What decides which configuration of the space is evaluated next; `costs` predicts what that takes."""

@@ -35,7 +35,7 @@ class RunEnsemble:
     Attributes:
         run: whose it is.
         trajectory: of its file: seconds, loss and number of members at every selection.
-        refitted: members that have a model of all rows, too.
+        refitted: members whose models are of all rows.
     """
 
     def __init__(self, run: StoredRun):
@@ -110,7 +110,7 @@ class RunEnsemble:
         """
         if not self._may_be_thinned:
             return ensemble, predictor
-        voters = choose_voters(predictor, self._model_seconds(predictor), n_folds=len(self.run.dataset.folds))
+        voters = choose_voters(predictor, self._model_seconds(predictor))
         return replace(ensemble, voters=voters), predictor.with_voters(voters)
 
     def _lighter(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 
 from autopytorch_lite.data.schema import TableSchema
@@ -13,14 +14,17 @@ from autopytorch_lite.history.files import TrialFiles
 from autopytorch_lite.history.trial import TrialKey
 from autopytorch_lite.pipeline.build import default_graph, load_learner
 
+N_TRAININGS = 3
+"""A member is trained on all rows so many times at most."""
+
 
 def load_predictor(
     files: TrialFiles, ensemble: Ensemble, schema: TableSchema, target: TargetSchema
 ) -> EnsemblePredictor:
     """Load an ensemble's models from the files of a run, or of a saved estimator.
 
-    A member's model of all rows votes beside those of the search; instead of them where the time of a row is limited.
-    Of the members in the ensemble's `voters` only some models vote.
+    A member's models of all rows vote instead of those of the search; only one of them where the time of a row is
+    limited. Of the members in the ensemble's `voters` only some models vote.
 
     Raises:
         HistoryError: the model of a member is missing.
@@ -33,9 +37,10 @@ def load_predictor(
     return EnsemblePredictor(schema, target, tuple(members), ensemble.calibration)
 
 
-def refitted_files(files: TrialFiles) -> TrialFiles:
-    """Models of members that were trained on all rows, beside those of the trials of a run."""
-    return TrialFiles(files.root / "refitted")
+def refitted_files(files: TrialFiles, number: int) -> TrialFiles:
+    """Models of members that were trained on all rows for the first time (number 0), a second time (1) and so on."""
+    first = files.root / "refitted"
+    return TrialFiles(first / f"again{number}" if number else first)
 
 
 def _voting_folders(files: TrialFiles, key: TrialKey, ensemble: Ensemble) -> list[Path]:
@@ -47,11 +52,12 @@ def _voting_folders(files: TrialFiles, key: TrialKey, ensemble: Ensemble) -> lis
 
 
 def _model_folders(files: TrialFiles, key: TrialKey, ensemble: Ensemble) -> list[Path]:
-    searched, of_all_rows = (_fold_folders(where.folder(key)) for where in (files, refitted_files(files)))
+    searched = _fold_folders(files.folder(key))
     if not searched:
         raise HistoryError(f"The model of trial {key} is missing at {files.folder(key)}.")
-    is_limited = ensemble.predict_ms is not None
-    return of_all_rows if of_all_rows and is_limited else searched + of_all_rows
+    n_trainings = N_TRAININGS if ensemble.predict_ms is None else 1
+    of_all_rows = [_fold_folders(refitted_files(files, number).folder(key)) for number in range(n_trainings)]
+    return list(chain.from_iterable(of_all_rows)) or searched
 
 
 def _fold_folders(parent: Path) -> list[Path]:

@@ -3,11 +3,10 @@
 Greedy selection takes whatever lowers the loss on the validation rows, however little. So members are left out whose
 time is not worth that, as long as the loss hardly grows.
 
-A member has a model for each fold, or one of the search, and often one of all rows besides. Its vote is their mean.
-Taken as independent and equally noisy, n models add to the ensemble's variance the square of the member's weight over
-n: nearly all that five models of a light member are worth, one of them is worth, too. So models are left out that save
-most time for what they add, as long as the variance stays close to that of all models. Only a model of all rows may
-stand for all those of folds: it has learned from as many rows as they have together.
+A member has a model for each fold, or some of all rows. Its vote is their mean. Taken as independent and equally noisy,
+n models add to the ensemble's variance the square of the member's weight over n: nearly all that five models of a light
+member are worth, one of them is worth, too. So models are left out that save most time for what they add, as long as
+the variance stays within a multiple of that of all models.
 """
 
 from __future__ import annotations
@@ -34,14 +33,8 @@ MAX_LOSS = 0.002
 MIN_MEMBERS = 3
 """So many members stay."""
 
-MAX_GROWTH = 0.25
+MAX_GROWTH = 1.0
 """By this share the variance may grow."""
-
-MAX_GROWTH_OF_FOLDS = 0.5
-"""The same after cross-validation."""
-
-ROUNDING = 1e-12
-"""Of sums of squared weights."""
 
 Voters = dict[TrialKey, tuple[int, ...]]
 """Positions of the models that vote, of each member of which some do not."""
@@ -79,17 +72,16 @@ def _without(members: Sequence[Member], left_out: Member) -> tuple[Member, ...]:
     return reweighted(member for member in members if member.key != left_out.key)
 
 
-def choose_voters(predictor: EnsemblePredictor, seconds: Mapping[TrialKey, float], *, n_folds: int) -> Voters:
+def choose_voters(predictor: EnsemblePredictor, seconds: Mapping[TrialKey, float]) -> Voters:
     """The models that vote; at least one of each member.
 
     Args:
         predictor: all models.
         seconds: that one model of each member takes for `MANY_ROWS`.
-        n_folds: of the search; after a holdout it is one. Where a member has more models, the last is of all rows.
     """
     weights = {member.key: member.weight for member in predictor.members}
     n_left = {member.key: len(member.learners) for member in predictor.members}
-    may_grow_by = sum(_max_growth(n, n_folds) * weights[key] ** 2 / n for key, n in n_left.items()) + ROUNDING
+    may_grow_by = MAX_GROWTH * sum(weights[key] ** 2 / n for key, n in n_left.items())
 
     def growth(key: TrialKey) -> float:
         """Of the variance, without another model of the member."""
@@ -103,25 +95,15 @@ def choose_voters(predictor: EnsemblePredictor, seconds: Mapping[TrialKey, float
         key = min(allowed, key=lambda key: growth(key) / max(seconds[key], 1e-9))
         may_grow_by -= growth(key)
         n_left[key] -= 1
-    return _positions(predictor.members, n_left, n_folds=n_folds)
+    return _positions(predictor.members, n_left)
 
 
-def _max_growth(n_models: int, n_folds: int) -> float:
-    """By which share a member's part of the variance may grow."""
-    if n_folds == 1:
-        return MAX_GROWTH
-    return MAX_GROWTH_OF_FOLDS if n_models == n_folds else n_models - 1
-
-
-def _positions(members: Sequence[FittedMember], n_left: Mapping[TrialKey, int], *, n_folds: int) -> Voters:
-    """The model of all rows, if there is one, and those of folds in turn, so that each is heard about as often."""
+def _positions(members: Sequence[FittedMember], n_left: Mapping[TrialKey, int]) -> Voters:
+    """Those whose turn it is, so that each fold is heard about as often."""
     voters, n_before = {}, 0
     for member in members:
-        n_models = len(member.learners)
-        if n_left[member.key] < n_models:
-            of_all_rows = range(n_folds, n_models)
-            n = n_left[member.key] - len(of_all_rows)
-            of_folds = sorted((n_before + i) % n_folds for i in range(n))
-            voters[member.key] = (*of_folds, *of_all_rows)
+        n, n_models = n_left[member.key], len(member.learners)
+        if n < n_models:
+            voters[member.key] = tuple(sorted((n_before + i) % n_models for i in range(n)))
             n_before += n
     return voters

@@ -1,14 +1,15 @@
 """After the search: members of the ensemble are trained once more, on all rows, those held out for validation included.
 
 A configuration is trained as it was in the search, for as many epochs; where validation rows chose the epoch, for that
-many, as there are no unseen rows left to choose by. The files of these models lie apart from those of the trials, which
-keep their meaning: a trial's predictions are of rows it has not seen.
+many, as there are no unseen rows left to choose by. As far as time goes, those that decide most are trained several
+times, from different beginnings, as the mean of such models errs less. The files of these models lie apart from those
+of the trials, which keep their meaning: a trial's predictions are of rows it has not seen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -34,6 +35,8 @@ MIN_SHARE = 0.5
 MIN_WEIGHT = 0.02
 """Members with less are left as they are. Those that hedge an ensemble have a third of a twentieth; see
 `ensemble.selection.hedged`."""
+MIN_WEIGHT_AGAIN = 0.1
+"""Members with less are trained once."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,12 @@ class RefitObjective:
     Attributes:
         searched: how trials of the search were trained.
         n_epochs: of trials that are not trained for their whole budget.
+        number: of the training, from 0; it decides the seed.
     """
 
     searched: TabularObjective
     n_epochs: Mapping[TrialKey, int]
+    number: int = 0
 
     def __call__(self, config: Config, budget: int, checkpoint: Checkpoint) -> Result:
         """Train and keep the model in the checkpoint's folder.
@@ -57,7 +62,7 @@ class RefitObjective:
         n_epochs = self.n_epochs.get(TrialKey(checkpoint.config_id, budget), budget)
         dataset = load_dataset(asked.data_folder, asked.fingerprint)
         learner = build_learner(asked.graph, config, dataset.info)
-        seed = int(np.random.default_rng([asked.seed, 1, checkpoint.config_id, 0]).integers(2**31))
+        seed = int(np.random.default_rng([asked.seed, 1, checkpoint.config_id, self.number]).integers(2**31))
         settings = FitSettings(
             asked.max_budget, seed, asked.metric, asked.device, asked.precision, asked.n_threads, keep_epoch=n_epochs
         )
@@ -86,6 +91,7 @@ class Refit:
         n_epochs: of the training: the trial's budget, or the epoch that the validation rows chose.
         seconds: what it will take, by what the trial took, and those that it continued, until the epoch that is kept.
         weight: share of the vote.
+        number: of the member's trainings, from 0.
     """
 
     key: TrialKey
@@ -93,6 +99,7 @@ class Refit:
     n_epochs: int
     seconds: float
     weight: float
+    number: int = 0
 
     @property
     def proposal(self) -> Proposal:
@@ -131,18 +138,21 @@ class RefitPlanner:
                 self.tell(Proposed(event.proposal))
             self.tell(event.finished)
 
-    def plan(self, weights: Mapping[TrialKey, float]) -> list[Refit]:
+    def plan(self, weights: Mapping[TrialKey, float], *, n_trainings: int = 1) -> list[Refit]:
         """What training members takes, in the order in which they are worth it: most weight for each second first.
 
-        Those of hardly any weight are not among them.
+        Those of hardly any weight are not among them. After all others come those that are trained again.
 
         Args:
             weights: of the members.
+            n_trainings: of a member of some weight, at most.
         """
         refits = [
             self._refit(key, weight) for key, weight in weights.items() if self._knows(key) and weight >= MIN_WEIGHT
         ]
-        return sorted(refits, key=lambda refit: (-refit.weight / max(refit.seconds, 0.05), refit.key))
+        once = sorted(refits, key=lambda refit: (-refit.weight / max(refit.seconds, 0.05), refit.key))
+        heavy = [refit for refit in once if refit.weight >= MIN_WEIGHT_AGAIN]
+        return once + [replace(refit, number=number) for number in range(1, n_trainings) for refit in heavy]
 
     def _knows(self, key: TrialKey) -> bool:
         return key.config_id in self._configs and key.budget in self._finished.get(key.config_id, {})
@@ -185,14 +195,14 @@ def worth_keeping_s(
     """Seconds that a search should leave for training members again; 0 where it makes more of them.
 
     Args:
-        refits: all members, in their order.
+        refits: of all members, in their order.
         limits_s: what may be kept, descending: the last whatever the search does, those before if it has stalled.
         n_workers: trainings at once.
         fall: seconds -> the share by which the ensemble's loss fell in the last so many.
     """
     for number, limit_s in enumerate(limits_s, start=1):
         within = affordable(refits, limit_s, n_workers)
-        if sum(refit.weight for refit in within) >= MIN_SHARE:
+        if sum(refit.weight for refit in within if not refit.number) >= MIN_SHARE:
             needed_s = seconds_needed(within, n_workers)
             if number == len(limits_s) or fall(needed_s) < STALLED:
                 return needed_s

@@ -30,7 +30,7 @@ def ensemble_text(run: RunRecord) -> str:
     lines += _calibration_words(run.calibration)
     n_refitted = len(run.ensemble.get("refitted", ()))
     if n_refitted:
-        lines.append(f"  {n_refitted} of them {'is' if n_refitted == 1 else 'are'} trained on all rows as well")
+        lines.append(f"  {n_refitted} of them {'is' if n_refitted == 1 else 'are'} trained again on all rows")
     proposed = proposals(run.lines)
     for key, weight in weights.items():
         learner = learner_of(proposed[key].config) if key in proposed else ""

@@ -10,7 +10,6 @@ from autopytorch_lite.ensemble.library import Member
 from autopytorch_lite.ensemble.predictor import EnsemblePredictor, FittedMember
 from autopytorch_lite.ensemble.thinning import (
     MAX_GROWTH,
-    MAX_GROWTH_OF_FOLDS,
     MAX_LOSS,
     MIN_MEMBERS,
     SOON_AFTER_FOLDS_S,
@@ -26,14 +25,14 @@ def predictor_of(weights, n_models=5):
     return EnsemblePredictor(None, None, tuple(members))
 
 
-def _voters(predictor, seconds, n_folds=5):
+def _voters(predictor, seconds):
     of_member = {member.key: s for member, s in zip(predictor.members, seconds, strict=True)}
-    return choose_voters(predictor, of_member, n_folds=n_folds)
+    return choose_voters(predictor, of_member)
 
 
-def numbers(predictor, seconds, n_folds=5):
+def numbers(predictor, seconds):
     """How many models of each member vote."""
-    voters = _voters(predictor, seconds, n_folds)
+    voters = _voters(predictor, seconds)
     return [len(voters.get(member.key, member.learners)) for member in predictor.members]
 
 
@@ -42,7 +41,7 @@ def test_a_quick_ensemble_keeps_all_models():
 
 
 def test_light_members_lose_their_models_first():
-    assert numbers(predictor_of([0.8, 0.15, 0.05]), [1.0, 1.0, 1.0]) == [4, 1, 1]
+    assert numbers(predictor_of([0.8, 0.15, 0.05]), [1.0, 1.0, 1.0]) == [3, 1, 1]
 
 
 def test_of_equal_members_the_slower_ones_do():
@@ -56,45 +55,23 @@ def test_no_more_are_left_out_than_it_takes():
 weights_and_seconds = st.lists(st.tuples(st.integers(1, 50), st.floats(0, 5)), min_size=1, max_size=12)
 
 
-@given(weights_and_seconds, st.sampled_from([(1, 2, MAX_GROWTH), *((n, n, MAX_GROWTH_OF_FOLDS) for n in range(2, 6))]))
-def test_the_variance_stays_close_to_that_of_all_models(members, models):
-    n_folds, n_models, most = models
+@given(weights_and_seconds, st.integers(2, 6))
+def test_the_variance_stays_close_to_that_of_all_models(members, n_models):
     total = sum(count for count, _ in members)
     weights = [count / total for count, _ in members]
-    left = numbers(predictor_of(weights, n_models), [s for _, s in members], n_folds)
+    left = numbers(predictor_of(weights, n_models), [s for _, s in members])
     assert min(left) >= 1
     variance = sum(weight**2 / n for weight, n in zip(weights, left, strict=True))
-    assert variance <= (1 + most) * sum(weight**2 / n_models for weight in weights) * (1 + 1e-9)
+    assert variance <= (1 + MAX_GROWTH) * sum(weight**2 / n_models for weight in weights) * (1 + 1e-9)
 
 
 @pytest.mark.parametrize("n_folds", [2, 5])
 def test_every_fold_is_heard_about_as_often(n_folds):
     predictor = predictor_of([0.75] + [0.025] * 10, n_models=n_folds)
-    voters = _voters(predictor, [1.0] * 11, n_folds)
+    voters = _voters(predictor, [1.0] * 11)
     n_votes = Counter(fold for folds in voters.values() for fold in folds)
     assert sum(n_votes.values()) < n_folds * len(voters)
     assert max(n_votes.values()) - min(n_votes[fold] for fold in range(n_folds)) <= 1
-
-
-@pytest.mark.parametrize("weights", [[0.9, 0.1], [0.6, 0.2, 0.2]])
-def test_after_a_holdout_the_model_of_all_rows_stays(weights):
-    voters = _voters(predictor_of(weights, n_models=2), [1.0] * len(weights), n_folds=1)
-    assert voters
-    assert set(voters.values()) == {(1,)}
-
-
-def test_a_model_of_all_rows_stands_for_those_of_folds():
-    predictor = predictor_of([0.7, 0.3], n_models=6)
-    assert _voters(predictor, [SOON_S, SOON_S]) == {TrialKey(0, 9): (5,), TrialKey(1, 9): (5,)}
-    assert _voters(predictor, [SOON_S / 12, SOON_S / 12]) == {}
-
-
-def test_beside_a_model_of_all_rows_every_fold_is_heard_about_as_often():
-    predictor = predictor_of([0.25] * 4, n_models=6)
-    voters = _voters(predictor, [SOON_S / 12] * 4)
-    assert all(positions[-1] == 5 for positions in voters.values())
-    n_votes = Counter(fold for positions in voters.values() for fold in positions[:-1])
-    assert max(n_votes.values()) - min(n_votes[fold] for fold in range(5)) <= 1
 
 
 def _worthwhile(worths, seconds, loss=1.0, n_folds=1):

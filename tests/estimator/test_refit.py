@@ -8,8 +8,9 @@ import pytest
 from sklearn.datasets import make_classification
 
 from autopytorch_lite import AutoTabularClassifier, load
+from autopytorch_lite.ensemble.loading import N_TRAININGS
 from autopytorch_lite.estimator import MIN_ROWS_TO_REFIT_FOLDS
-from autopytorch_lite.execution.refit import MIN_WEIGHT
+from autopytorch_lite.execution.refit import MIN_WEIGHT, MIN_WEIGHT_AGAIN
 from autopytorch_lite.execution.tabular import rows_of
 from autopytorch_lite.history.events import Event, EventKind
 from autopytorch_lite.history.lines import comparable
@@ -64,8 +65,8 @@ def test_a_model_is_its_configuration_trained_on_all_rows(refitted, mixed):
     learner = build_learner(default_graph(), config, run.dataset.info)
     seed = int(np.random.default_rng([run.request.seed, 1, member.key.config_id, 0]).integers(2**31))
     learner.fit(rows, rows, budget=member.key.budget, settings=FitSettings(run.request.max_budget, seed, run.metric))
-    assert len(member.learners) == 2
-    np.testing.assert_allclose(member.learners[1].predict(rows.table), learner.predict(rows.table), atol=1e-12)
+    assert len(member.learners) == 1
+    np.testing.assert_allclose(member.learners[0].predict(rows.table), learner.predict(rows.table), atol=1e-12)
 
 
 def test_how_much_the_loss_of_the_ensemble_has_fallen_lately(refitted):
@@ -93,19 +94,15 @@ def test_loading_and_saving_keep_the_models(refitted, mixed, tmp_path):
         np.testing.assert_allclose(load(folder).predict_proba(mixed[0]), expected, atol=1e-12)
 
 
-def test_under_a_limit_on_the_time_of_a_row_they_replace_the_models_of_the_search(refitted, mixed):
+def test_under_a_limit_on_the_time_of_a_row_one_model_of_all_rows_votes(refitted, mixed):
     run_dir = refitted._run.directory.path
     limited = AutoTabularClassifier.resume(run_dir, n_trials=5, max_predict_ms_per_row=1000.0, verbose=0)
     assert [len(member.learners) for member in limited.predictor_.members] == [1] * len(limited.ensemble_)
+    table = refitted._run.dataset.table
     for member in limited.predictor_.members:
-        if member.weight < MIN_WEIGHT:
-            continue
-        (both,) = refitted.predictor_.with_weights({member.key: 1.0}).members
-        found, searched, of_all_rows = (
-            learner.predict(refitted._run.dataset.table) for learner in (*member.learners, *both.learners)
-        )
-        np.testing.assert_allclose(found, of_all_rows, atol=1e-12)
-        assert not np.allclose(found, searched)
+        if member.weight >= MIN_WEIGHT:
+            (same,) = refitted.predictor_.with_weights({member.key: 1.0}).members
+            np.testing.assert_allclose(member.learners[0].predict(table), same.learners[0].predict(table), atol=1e-12)
 
 
 def test_a_run_that_goes_on_trains_only_new_members_and_keeps_what_was_decided(refitted, mixed):
@@ -129,7 +126,7 @@ def test_few_rows_in_folds_are_left_to_the_models_of_folds_unless_asked_for(mixe
     assert n_refitted(fit(mixed, tmp_path / "auto", resampling=2)) == 0
     asked = fit(mixed, tmp_path / "asked", resampling=2, refit=True)
     assert n_refitted(asked) >= 1
-    assert {len(member.learners) for member in asked.predictor_.members if member.weight >= MIN_WEIGHT} == {3}
+    assert {len(member.learners) for member in asked.predictor_.members if member.weight >= MIN_WEIGHT} == {1}
 
 
 def test_many_rows_in_folds_are_learned_from_together_too(tmp_path):
@@ -140,6 +137,32 @@ def test_many_rows_in_folds_are_learned_from_together_too(tmp_path):
     assert n_refitted(limited) == 0, "members were chosen by what all folds take for a row"
 
 
-def test_within_a_time_limit_members_are_trained_again_too(mixed, tmp_path):
-    model = fit(mixed, tmp_path / "run", n_trials=None, time_limit=8)
-    assert n_refitted(model) >= 1
+@pytest.fixture(scope="module")
+def timed(mixed, tmp_path_factory):
+    learners = ["shaped_mlp"]
+    run_dir = tmp_path_factory.mktemp("runs") / "timed"
+    return fit(mixed, run_dir, n_trials=None, time_limit=10, learners=learners)
+
+
+def test_within_a_time_limit_members_that_decide_most_are_trained_several_times(timed):
+    assert n_refitted(timed) >= 1
+    heavy = [member for member in timed.predictor_.members if member.weight >= MIN_WEIGHT_AGAIN]
+    n_models = {member.key: len(member.learners) for member in heavy}
+    assert max(n_models.values()) == N_TRAININGS
+    light = [member for member in timed.predictor_.members if member.weight < MIN_WEIGHT_AGAIN]
+    assert all(len(member.learners) == 1 for member in light)
+
+
+def test_networks_that_were_trained_several_times_began_differently(timed):
+    table = timed._run.dataset.table
+    neural = [member for member in timed.predictor_.members if len(member.learners) > 1]
+    assert neural
+    for member in neural:
+        first, second = (learner.predict(table) for learner in member.learners[:2])
+        assert not np.allclose(first, second)
+
+
+def test_a_limit_that_comes_later_leaves_one_of_several(timed):
+    run_dir = timed._run.directory.path
+    limited = AutoTabularClassifier.resume(run_dir, time_limit=1, max_predict_ms_per_row=1000.0, verbose=0)
+    assert {len(member.learners) for member in limited.predictor_.members} == {1}

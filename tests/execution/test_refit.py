@@ -94,6 +94,25 @@ def test_where_nothing_was_chosen_the_whole_budget_is_trained():
     assert planned({TrialKey(1, 9): 1.0})[0].n_epochs == 9
 
 
+def test_members_of_some_weight_are_trained_again_after_all_others():
+    planner = RefitPlanner(growth=1.25)
+    planner.extend(history())
+    heavy, light = TrialKey(0, 9), TrialKey(1, 9)
+    refits = planner.plan({heavy: 0.95, light: 0.05}, n_trainings=3)
+    assert [(refit.key, refit.number) for refit in refits] == [(heavy, 0), (light, 0), (heavy, 1), (heavy, 2)]
+    assert len({refit.seconds for refit in refits if refit.key == heavy}) == 1
+
+
+def test_votes_are_not_counted_twice_where_members_are_trained_again():
+    once = refits_of(1.0, 50.0)
+    refits = [replace(refit, weight=weight) for refit, weight in zip(once, (0.3, 0.7), strict=True)]
+    again = [replace(refits[0], number=number) for number in (1, 2)]
+    assert worth_keeping_s(refits + again, [10.0], 2, lambda window_s: 0.0) == 0.0
+    assert worth_keeping_s(refits[:1] + again, [10.0], 1, lambda window_s: 0.0) == 0.0
+    heavy = [replace(refit, weight=0.6) for refit in refits[:1] + again]
+    assert worth_keeping_s(heavy, [10.0], 1, lambda window_s: 0.0) == pytest.approx(SAFETY * 3.0 + LATENCY_S)
+
+
 def test_what_the_history_does_not_know_or_has_failed_is_left_out():
     assert planned({TrialKey(-1, 1): 0.5, TrialKey(2, 3): 0.5}) == []
 

@@ -29,7 +29,7 @@ def test_models_of_all_rows_are_counted(finished_runs: dict[Task, Path]):
     run = read_run(finished_runs[Task.MULTICLASS])
     assert run.ensemble is not None and "all rows" not in ensemble_text(run)
     one = replace(run, ensemble={**run.ensemble, "refitted": [{"config_id": 0, "budget": 1}]})
-    assert "\n  1 of them is trained on all rows as well\n" in ensemble_text(one)
+    assert "\n  1 of them is trained again on all rows\n" in ensemble_text(one)
 
 
 @pytest.mark.parametrize(
