@@ -393,7 +393,8 @@ class AutoTabularClassifier(ClassifierMixin, _AutoTabular):
         eta: one of `eta` configurations is promoted to the next rung.
         resampling: "auto", a holdout fraction, a number of folds, a scikit-learn splitter, or index pairs.
         refit: whether, at the end, models of the ensemble are trained again on all rows, those held out for validation
-            included, and vote beside those of the search; as far as time goes, of which a few seconds are kept for it.
+            included, and vote instead of those of the search; as far as time goes, of which some seconds are kept for
+            it. Under a time limit those that decide most are trained up to three times, and all of them vote.
             "auto": unless you have said which rows validate, or there are folds of fewer than 1,000 rows, whose models
             are better together than one of all rows.
         ensemble_size: steps of greedy ensemble selection; 1 keeps the single best model.
