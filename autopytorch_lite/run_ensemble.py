@@ -16,7 +16,13 @@ from autopytorch_lite.ensemble.library import Ensemble, Library, Member
 from autopytorch_lite.ensemble.limit import Served, select_under_limit
 from autopytorch_lite.ensemble.loading import load_predictor
 from autopytorch_lite.ensemble.predictor import EnsemblePredictor
-from autopytorch_lite.ensemble.thinning import MANY_ROWS, choose_voters, worthwhile
+from autopytorch_lite.ensemble.thinning import (
+    MANY_ROWS,
+    MAX_GROWTH,
+    MAX_GROWTH_OF_FOLDS,
+    choose_voters,
+    worthwhile,
+)
 from autopytorch_lite.execution.baseline import BASELINE_KEY, fit_baseline
 from autopytorch_lite.execution.tabular import validation_rows
 from autopytorch_lite.history.events import Callback, Event, EventKind
@@ -110,7 +116,8 @@ class RunEnsemble:
         """
         if not self._may_be_thinned:
             return ensemble, predictor
-        voters = choose_voters(predictor, self._model_seconds(predictor))
+        max_growth = MAX_GROWTH if self.refitted else MAX_GROWTH_OF_FOLDS
+        voters = choose_voters(predictor, self._model_seconds(predictor), max_growth=max_growth)
         return replace(ensemble, voters=voters), predictor.with_voters(voters)
 
     def _lighter(

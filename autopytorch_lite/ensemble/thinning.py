@@ -36,6 +36,9 @@ MIN_MEMBERS = 3
 MAX_GROWTH = 1.0
 """By this share the variance may grow."""
 
+MAX_GROWTH_OF_FOLDS = 1.5
+"""The same where models of five folds vote, which leaves two of equal members: they lose 1 % to all five."""
+
 Voters = dict[TrialKey, tuple[int, ...]]
 """Positions of the models that vote, of each member of which some do not."""
 
@@ -72,16 +75,19 @@ def _without(members: Sequence[Member], left_out: Member) -> tuple[Member, ...]:
     return reweighted(member for member in members if member.key != left_out.key)
 
 
-def choose_voters(predictor: EnsemblePredictor, seconds: Mapping[TrialKey, float]) -> Voters:
+def choose_voters(
+    predictor: EnsemblePredictor, seconds: Mapping[TrialKey, float], *, max_growth: float = MAX_GROWTH
+) -> Voters:
     """The models that vote; at least one of each member.
 
     Args:
         predictor: all models.
         seconds: that one model of each member takes for `MANY_ROWS`.
+        max_growth: by this share the variance may grow.
     """
     weights = {member.key: member.weight for member in predictor.members}
     n_left = {member.key: len(member.learners) for member in predictor.members}
-    may_grow_by = MAX_GROWTH * sum(weights[key] ** 2 / n for key, n in n_left.items())
+    may_grow_by = max_growth * sum(weights[key] ** 2 / n for key, n in n_left.items())
 
     def growth(key: TrialKey) -> float:
         """Of the variance, without another model of the member."""

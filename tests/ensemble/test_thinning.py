@@ -10,6 +10,7 @@ from autopytorch_lite.ensemble.library import Member
 from autopytorch_lite.ensemble.predictor import EnsemblePredictor, FittedMember
 from autopytorch_lite.ensemble.thinning import (
     MAX_GROWTH,
+    MAX_GROWTH_OF_FOLDS,
     MAX_LOSS,
     MIN_MEMBERS,
     SOON_AFTER_FOLDS_S,
@@ -42,6 +43,16 @@ def test_a_quick_ensemble_keeps_all_models():
 
 def test_light_members_lose_their_models_first():
     assert numbers(predictor_of([0.8, 0.15, 0.05]), [1.0, 1.0, 1.0]) == [3, 1, 1]
+
+
+def test_more_are_left_out_where_more_variance_is_allowed():
+    predictor = predictor_of([0.5, 0.5])
+    seconds = {member.key: SOON_S for member in predictor.members}
+    n_left = [
+        sum(map(len, choose_voters(predictor, seconds, max_growth=growth).values()))
+        for growth in (MAX_GROWTH, MAX_GROWTH_OF_FOLDS)
+    ]
+    assert n_left == [6, 4]
 
 
 def test_of_equal_members_the_slower_ones_do():

@@ -19,7 +19,7 @@ def thinned(mixed, tmp_path_factory):
     """One model of each member is left: any time is too long, any variance good enough."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(thinning, "SOON_S", 0.0)
-        patch.setattr(thinning, "MAX_GROWTH", np.inf)
+        patch.setattr(run_ensemble, "MAX_GROWTH_OF_FOLDS", np.inf)
         folder = tmp_path_factory.mktemp("runs") / "thinned"
         return AutoTabularClassifier(**{**SEARCH, "run_dir": folder}).fit(*mixed)
 
