@@ -52,6 +52,10 @@ WEIGHTS_FILE = "network.safetensors"
 MAX_START_ROWS = 10_000
 """Training rows that a network sees before its training, to set scales and bins."""
 
+UNCHOSEN_HALF_LIFE = 2.0
+"""Epochs after which a step counts half in the average of the weights, where no validation rows choose the epoch whose
+weights predict, as they did when the configuration was found: weights of single epochs differ by much."""
+
 
 @dataclass(frozen=True)
 class NeuralSteps:
@@ -265,16 +269,19 @@ class NeuralLearner(Learner):
 
     def _new_trainer(self, network: TabularNetwork, y: Array, score: _Score, settings: FitSettings) -> Trainer:
         steps = self._steps
+        early_stopping, half_life = steps.early_stopping, steps.average_half_life
+        if settings.keep_epoch is not None and early_stopping is not None:
+            early_stopping, half_life = None, half_life or UNCHOSEN_HALF_LIFE
         plan = TrainingPlan(
             optimizer=steps.optimizer,
             loss=steps.loss(y),
             schedule=steps.schedule,
             batch_technique=steps.batch_technique,
             batch_size=steps.batch_size,
-            early_stopping=steps.early_stopping if settings.keep_epoch is None else None,
+            early_stopping=early_stopping,
             max_epochs=settings.max_budget,
             gradient_clip=steps.gradient_clip,
-            average_half_life=steps.average_half_life,
+            average_half_life=half_life,
         )
         return Trainer(
             network,

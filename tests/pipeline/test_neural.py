@@ -12,6 +12,7 @@ from autopytorch_lite.errors import BudgetError
 from autopytorch_lite.pipeline.build import build_learner, default_graph
 from autopytorch_lite.pipeline.components.losses import CrossEntropy, Huber, WeightedCrossEntropy
 from autopytorch_lite.pipeline.learner import BEGAN_ANEW, Learner
+from autopytorch_lite.pipeline.neural import UNCHOSEN_HALF_LIFE
 from autopytorch_lite.types import DatasetInfo, Task
 from tests.contracts.check_component import TABLES, Table, check_fit, config_of, make_table, settings
 
@@ -161,7 +162,10 @@ def test_an_epoch_that_was_chosen_before_is_kept_again(schedule: str) -> None:
         "lr_schedule:__choice__": schedule,
         "early_stopping:__choice__": "patience",
         "early_stopping:patience:patience": 3,
-        "optimizer:adam:learning_rate": 0.1,
+        "optimizer:__choice__": "adamw",
+        "optimizer:adamw:learning_rate": 0.1,
+        "weight_averaging:__choice__": "moving",
+        "weight_averaging:moving:half_life": 0.2,
     }
     stopped, again = (learner_of(table, edits) for _ in range(2))
     outcome = stopped.fit(table.train, table.val, budget=20, settings=settings(table.info, max_budget=40))
@@ -171,6 +175,25 @@ def test_an_epoch_that_was_chosen_before_is_kept_again(schedule: str) -> None:
     of_run = settings(table.info, max_budget=40, keep_epoch=kept)
     assert again.fit(table.train, table.val, budget=20, settings=of_run).curve == outcome.curve[:kept]
     np.testing.assert_array_equal(again.predict(table.val.table), stopped.predict(table.val.table))
+
+
+@pytest.mark.parametrize("stopping", ["patience", "none"])
+def test_where_nothing_chooses_the_epoch_the_mean_of_several_epochs_predicts(stopping: str) -> None:
+    table = TABLES["multiclass"]
+    plain = {"early_stopping:__choice__": stopping, "optimizer:__choice__": "adamw"}
+    average = {"weight_averaging:__choice__": "moving", "weight_averaging:moving:half_life": UNCHOSEN_HALF_LIFE}
+    averaged = plain | average
+    kept, same, searched = (learner_of(table, edits) for edits in (plain, averaged, plain))
+    of_run = settings(table.info, max_budget=6, keep_epoch=6)
+    curves = [learner.fit(table.train, table.val, budget=6, settings=of_run).curve for learner in (kept, same)]
+    searched.fit(table.train, table.val, budget=6, settings=settings(table.info, max_budget=6))
+    predictions = [learner.predict(table.val.table) for learner in (kept, same)]
+    if stopping == "patience":
+        assert curves[0] == curves[1]
+        np.testing.assert_array_equal(*predictions)
+    else:
+        assert curves[0] != curves[1]
+        np.testing.assert_array_equal(kept.predict(table.val.table), searched.predict(table.val.table))
 
 
 TODAYS = {
