@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from autopytorch_lite.ensemble.library import Ensemble
@@ -16,12 +16,13 @@ from autopytorch_lite.ensemble.loading import N_TRAININGS, refitted_files
 from autopytorch_lite.execution.base import Executor
 from autopytorch_lite.execution.costs import EvaluationCosts, load_prior
 from autopytorch_lite.execution.head_start import HeadStart
-from autopytorch_lite.execution.refit import RefitObjective, RefitPlanner, run_refits, worth_keeping_s
+from autopytorch_lite.execution.refit import Refit, RefitObjective, RefitPlanner, run_refits, worth_keeping_s
 from autopytorch_lite.execution.tabular import TabularObjective, forget_rows
 from autopytorch_lite.execution.work import Sizes
 from autopytorch_lite.execution.worker_pool import WARM
 from autopytorch_lite.execution.workers import ProcessExecutor, SerialExecutor
 from autopytorch_lite.history.events import Callback
+from autopytorch_lite.history.trial import TrialKey
 from autopytorch_lite.pipeline.build import default_graph
 from autopytorch_lite.run_ensemble import EnsembleUpdater, RunEnsemble
 from autopytorch_lite.search.base import Searcher
@@ -102,7 +103,7 @@ class TableRun(StoredRun):
         def for_refits_s() -> float:
             if not self._has_refits or updater.current is None:
                 return 0.0
-            refits = planner.plan(dict(updater.current.members), n_trainings=self._n_trainings)
+            refits = self._plan(planner, dict(updater.current.members), min(limits_s, default=None), n_workers)
             return worth_keeping_s(refits, limits_s, n_workers, updater.fall)
 
         try:
@@ -151,7 +152,7 @@ class TableRun(StoredRun):
             return 0
         end = math.inf if time_limit_s is None else time.monotonic() + time_limit_s
         weights = {member.key: member.weight for member in ensemble.members}
-        refits = self._refit_planner().plan(weights, n_trainings=self._n_trainings)
+        refits = self._plan(self._refit_planner(), weights, time_limit_s, n_workers)
         for number in range(N_TRAININGS):
             files = refitted_files(self.files, number)
             for folder in set(files.root.glob("*_*")) - {files.folder(key) for key in weights}:
@@ -160,7 +161,7 @@ class TableRun(StoredRun):
             if not missing:
                 continue
             executor = ProcessExecutor(
-                RefitObjective(self._objective(n_threads), {refit.key: refit.n_epochs for refit in missing}, number),
+                RefitObjective(self._objective(n_threads), {refit.key: refit for refit in missing}),
                 n_workers=n_workers,
                 n_threads=n_threads,
                 memory_limit_mb=memory_limit_mb,
@@ -173,6 +174,19 @@ class TableRun(StoredRun):
         first = refitted_files(self.files, 0)
         self.ensemble.refitted = [key for key in weights if first.existing(key) is not None]
         return len(self.ensemble.refitted)
+
+    def _plan(
+        self, planner: RefitPlanner, weights: Mapping[TrialKey, float], seconds: float | None, n_workers: int
+    ) -> list[Refit]:
+        """Trainings on all rows, given so many seconds; a run that is to be repeated exactly does not look at them.
+
+        Where the time of a row is limited, none is longer than in the search: members were chosen by what they take.
+        """
+        if self.request.max_predict_ms_per_row is not None:
+            seconds = 0.0
+        elif seconds is None or not self.request.is_time_aware:
+            seconds = math.inf
+        return planner.plan(weights, n_trainings=self._n_trainings, seconds=n_workers * seconds)
 
     @property
     def _n_trainings(self) -> int:
@@ -225,7 +239,8 @@ class TableRun(StoredRun):
 
     def _refit_planner(self) -> RefitPlanner:
         """What training trials of the history on all rows takes."""
-        planner = RefitPlanner(len(self.dataset) / sum(len(fold.train_idx) for fold in self.dataset.folds))
+        growth = len(self.dataset) / sum(len(fold.train_idx) for fold in self.dataset.folds)
+        planner = RefitPlanner(growth, self.request.max_budget)
         planner.extend(self.lines())
         return planner
 

@@ -1,13 +1,16 @@
 """After the search: members of the ensemble are trained once more, on all rows, those held out for validation included.
 
 A configuration is trained as it was in the search, for as many epochs; where validation rows chose the epoch, for that
-many, as there are no unseen rows left to choose by. As far as time goes, those that decide most are trained several
-times, from different beginnings, as the mean of such models errs less. The files of these models lie apart from those
-of the trials, which keep their meaning: a trial's predictions are of rows it has not seen.
+many, as there are no unseen rows left to choose by. Trees of a small budget are few, or take large steps: they are
+trained to the largest one if that takes no more of the time than their share of the votes. As far as time goes, those
+that decide most are trained several times, from different beginnings, as the mean of such models errs less. The files
+of these models lie apart from those of the trials, which keep their meaning: a trial's predictions are of rows it has
+not seen.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -19,7 +22,7 @@ from autopytorch_lite.execution.tabular import TabularObjective, fold_folder, lo
 from autopytorch_lite.history.events import Event, EventKind
 from autopytorch_lite.history.trial import Finished, Line, Proposal, Proposed, TrialKey
 from autopytorch_lite.pipeline.build import build_learner
-from autopytorch_lite.pipeline.learner import BEGAN_ANEW, FitSettings, Rows
+from autopytorch_lite.pipeline.learner import BEGAN_ANEW, FULL_COST, FitSettings, Rows
 from autopytorch_lite.types import Config
 
 ORIGIN = "refit"
@@ -40,35 +43,59 @@ MIN_WEIGHT_AGAIN = 0.1
 
 
 @dataclass(frozen=True)
+class Refit:
+    """A member to train on all rows.
+
+    Attributes:
+        key: of its trial.
+        config: the trial's configuration.
+        budget: of the training: the trial's, or the largest.
+        n_epochs: of the training: the budget, or the epoch that the validation rows chose.
+        seconds: what it will take, by what the trial took, and those that it continued, until the epoch that is kept.
+        weight: share of the vote.
+        number: of the member's trainings, from 0.
+    """
+
+    key: TrialKey
+    config: Config
+    budget: int
+    n_epochs: int
+    seconds: float
+    weight: float
+    number: int = 0
+
+    @property
+    def proposal(self) -> Proposal:
+        """What an executor is given; its files get the name of the trial."""
+        return Proposal(self.key.config_id, self.config, self.key.budget, origin=ORIGIN)
+
+
+@dataclass(frozen=True)
 class RefitObjective:
     """Trains a configuration on all rows of a data set.
 
     Attributes:
         searched: how trials of the search were trained.
-        n_epochs: of trials that are not trained for their whole budget.
-        number: of the training, from 0; it decides the seed.
+        refits: what is trained, by its trial.
     """
 
     searched: TabularObjective
-    n_epochs: Mapping[TrialKey, int]
-    number: int = 0
+    refits: Mapping[TrialKey, Refit]
 
     def __call__(self, config: Config, budget: int, checkpoint: Checkpoint) -> Result:
         """Train and keep the model in the checkpoint's folder.
 
         The loss is of rows that were learned from; it says that the training went well, and no more.
         """
-        asked = self.searched
-        n_epochs = self.n_epochs.get(TrialKey(checkpoint.config_id, budget), budget)
+        asked, refit = self.searched, self.refits[TrialKey(checkpoint.config_id, budget)]
         dataset = load_dataset(asked.data_folder, asked.fingerprint)
         learner = build_learner(asked.graph, config, dataset.info)
-        seed = int(np.random.default_rng([asked.seed, 1, checkpoint.config_id, self.number]).integers(2**31))
-        settings = FitSettings(
-            asked.max_budget, seed, asked.metric, asked.device, asked.precision, asked.n_threads, keep_epoch=n_epochs
-        )
+        seed = int(np.random.default_rng([asked.seed, 1, *refit.key, refit.number]).integers(2**31))
+        how = (asked.metric, asked.device, asked.precision, asked.n_threads)
+        settings = FitSettings(asked.max_budget, seed, *how, keep_epoch=refit.n_epochs)
         rows = _all_rows(asked.data_folder, asked.fingerprint)
         seen = rows_of(dataset, dataset.folds[0].val_idx)
-        outcome = learner.fit(rows, seen, budget=budget, settings=settings)
+        outcome = learner.fit(rows, seen, budget=refit.budget, settings=settings)
         folder = fold_folder(checkpoint.folder, 0)
         folder.mkdir()
         learner.save(folder)
@@ -81,41 +108,17 @@ def _all_rows(data_folder: str, fingerprint: str) -> Rows:
     return rows_of(dataset, np.arange(len(dataset)))
 
 
-@dataclass(frozen=True)
-class Refit:
-    """A member to train on all rows.
-
-    Attributes:
-        key: of its trial.
-        config: the trial's configuration.
-        n_epochs: of the training: the trial's budget, or the epoch that the validation rows chose.
-        seconds: what it will take, by what the trial took, and those that it continued, until the epoch that is kept.
-        weight: share of the vote.
-        number: of the member's trainings, from 0.
-    """
-
-    key: TrialKey
-    config: Config
-    n_epochs: int
-    seconds: float
-    weight: float
-    number: int = 0
-
-    @property
-    def proposal(self) -> Proposal:
-        """What an executor is given; its files get the name of the trial."""
-        return Proposal(self.key.config_id, self.config, self.key.budget, origin=ORIGIN)
-
-
 @dataclass
 class RefitPlanner:
     """Knows from the history what the members of an ensemble take to be trained on all rows; a fold over it.
 
     Attributes:
         growth: all rows, for each that a trial was trained on; one of several folds counts in each of them.
+        max_budget: epochs of a full training.
     """
 
     growth: float
+    max_budget: int
     _configs: dict[int, Config] = field(default_factory=dict)
     _finished: dict[int, dict[int, Finished]] = field(default_factory=dict)
 
@@ -138,7 +141,9 @@ class RefitPlanner:
                 self.tell(Proposed(event.proposal))
             self.tell(event.finished)
 
-    def plan(self, weights: Mapping[TrialKey, float], *, n_trainings: int = 1) -> list[Refit]:
+    def plan(
+        self, weights: Mapping[TrialKey, float], *, n_trainings: int = 1, seconds: float = math.inf
+    ) -> list[Refit]:
         """What training members takes, in the order in which they are worth it: most weight for each second first.
 
         Those of hardly any weight are not among them. After all others come those that are trained again.
@@ -146,9 +151,12 @@ class RefitPlanner:
         Args:
             weights: of the members.
             n_trainings: of a member of some weight, at most.
+            seconds: of all workers together, of which a training to the largest budget may take its share of the votes.
         """
         refits = [
-            self._refit(key, weight) for key, weight in weights.items() if self._knows(key) and weight >= MIN_WEIGHT
+            self._refit(key, weight, seconds)
+            for key, weight in weights.items()
+            if self._knows(key) and weight >= MIN_WEIGHT
         ]
         once = sorted(refits, key=lambda refit: (-refit.weight / max(refit.seconds, 0.05), refit.key))
         heavy = [refit for refit in once if refit.weight >= MIN_WEIGHT_AGAIN]
@@ -157,7 +165,13 @@ class RefitPlanner:
     def _knows(self, key: TrialKey) -> bool:
         return key.config_id in self._configs and key.budget in self._finished.get(key.config_id, {})
 
-    def _refit(self, key: TrialKey, weight: float) -> Refit:
+    def _refit(self, key: TrialKey, weight: float, seconds: float) -> Refit:
+        """To the largest budget, if that pays and takes no more than its share, else to the trial's."""
+        as_searched = self._as_searched(key, weight)
+        full = self._in_full(as_searched)
+        return full if SAFETY * full.seconds <= weight * seconds else as_searched
+
+    def _as_searched(self, key: TrialKey, weight: float) -> Refit:
         finished = self._finished[key.config_id]
         trial = finished[key.budget]
         needed = [line for budget, line in finished.items() if budget <= key.budget]
@@ -166,7 +180,23 @@ class RefitPlanner:
         n_epochs = int(trial.info.get("kept_epoch", key.budget))
         share = min(n_epochs / max(len(trial.curve), 1), 1.0)  # a training ends at the epoch that is kept
         seconds = self.growth * share * sum(line.seconds for line in needed)
-        return Refit(key, self._configs[key.config_id], n_epochs, seconds, weight)
+        return Refit(key, self._configs[key.config_id], key.budget, n_epochs, seconds, weight)
+
+    def _in_full(self, refit: Refit) -> Refit:
+        """The same to the largest budget, where that is known to be another model and not to be a worse one."""
+        trial = self._finished[refit.key.config_id][refit.key.budget]
+        full = self._finished[refit.key.config_id].get(self.max_budget)
+        cost = float(trial.info.get(FULL_COST, 1.0))
+        if cost <= 1 or (full is not None and full.info.get(BEGAN_ANEW, False) and _loss(full) > _loss(trial)):
+            return refit
+        if full is not None:
+            return replace(self._as_searched(full.key, refit.weight), key=refit.key)
+        n_epochs = math.ceil(refit.n_epochs * self.max_budget / refit.budget)
+        return replace(refit, budget=self.max_budget, n_epochs=n_epochs, seconds=cost * refit.seconds)
+
+
+def _loss(line: Finished) -> float:
+    return math.inf if line.loss is None else line.loss
 
 
 def affordable(refits: Sequence[Refit], seconds: float, n_workers: int) -> list[Refit]:

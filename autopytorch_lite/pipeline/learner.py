@@ -21,6 +21,8 @@ DESCRIPTION_FILE = "learner.json"
 """Beside a saved model: its configuration and the facts about its data, from which it is built again."""
 BEGAN_ANEW = "began_anew"
 """Name of a fact about a fit; see `FitOutcome`."""
+FULL_COST = "full_cost"
+"""Name of another."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,8 @@ class FitOutcome:
         curve: loss of the metric on the validation rows after epochs 1 .. n_epochs, lower is better.
         curves: further curves by name, one value per epoch.
         info: small facts about the fit, plain data; "kept_epoch" is the epoch whose model predicts, `BEGAN_ANEW` says
-            whether the fit would have been the same without the trial that it was to continue.
+            whether the fit would have been the same without the trial that it was to continue, `FULL_COST` how many
+            times as long one to the largest budget takes, by learners of which that is the one to predict with.
     """
 
     n_epochs: int

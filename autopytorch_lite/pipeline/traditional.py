@@ -15,6 +15,7 @@ from autopytorch_lite.data.schema import EncodedTable
 from autopytorch_lite.pipeline.hyperparameters import Categorical, Hyperparameter
 from autopytorch_lite.pipeline.learner import (
     BEGAN_ANEW,
+    FULL_COST,
     FitOutcome,
     FitSettings,
     Learner,
@@ -179,7 +180,12 @@ class TraditionalLearner(Learner):
             chooses = settings.keep_epoch is None and grown.is_boosted and len(val) >= MIN_ROWS_TO_CHOOSE
             kept = best_epoch(curve) if chooses else n_epochs
             self._fitted = grown if kept == n_epochs else grown.first(self._rounds_at(kept, settings))
-        info = {"n_rounds": self._fitted.n_rounds, "kept_epoch": kept, BEGAN_ANEW: grown.is_boosted}
+        info = {
+            "n_rounds": self._fitted.n_rounds,
+            "kept_epoch": kept,
+            BEGAN_ANEW: grown.is_boosted,
+            FULL_COST: self._steps.n_rounds / self._rounds_at(budget, settings),
+        }
         return FitOutcome(n_epochs, curve, {"val_score": curve}, info)
 
     def predict(self, table: EncodedTable) -> FloatArray:

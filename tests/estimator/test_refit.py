@@ -8,7 +8,7 @@ import pytest
 from sklearn.datasets import make_classification
 
 from autopytorch_lite import AutoTabularClassifier, load
-from autopytorch_lite.ensemble.loading import N_TRAININGS
+from autopytorch_lite.ensemble.loading import N_TRAININGS, refitted_files
 from autopytorch_lite.estimator import MIN_ROWS_TO_REFIT_FOLDS
 from autopytorch_lite.execution.refit import MIN_WEIGHT, MIN_WEIGHT_AGAIN
 from autopytorch_lite.execution.tabular import rows_of
@@ -18,6 +18,7 @@ from autopytorch_lite.history.store import HistoryStore
 from autopytorch_lite.history.summary import proposals
 from autopytorch_lite.pipeline.build import build_learner, default_graph
 from autopytorch_lite.pipeline.learner import FitSettings
+from autopytorch_lite.pipeline.traditional import FACTS_FILE
 from autopytorch_lite.run_ensemble import EnsembleUpdater, RunEnsemble
 from tests.estimator.tables import QUICK
 
@@ -63,10 +64,22 @@ def test_a_model_is_its_configuration_trained_on_all_rows(refitted, mixed):
     config = proposals(run.lines())[member.key].config
     rows = rows_of(run.dataset, np.arange(len(run.dataset)))
     learner = build_learner(default_graph(), config, run.dataset.info)
-    seed = int(np.random.default_rng([run.request.seed, 1, member.key.config_id, 0]).integers(2**31))
+    seed = int(np.random.default_rng([run.request.seed, 1, *member.key, 0]).integers(2**31))
     learner.fit(rows, rows, budget=member.key.budget, settings=FitSettings(run.request.max_budget, seed, run.metric))
     assert len(member.learners) == 1
     np.testing.assert_allclose(member.learners[0].predict(rows.table), learner.predict(rows.table), atol=1e-12)
+
+
+@pytest.mark.parametrize(("changes", "in_full"), [({}, True), ({"max_predict_ms_per_row": 1000.0}, False)])
+def test_trees_of_a_small_budget_are_trained_to_the_largest_unless_a_row_may_take_no_longer(
+    mixed, tmp_path, changes, in_full
+):
+    model = fit(mixed, tmp_path / "run", learners=["hist_gradient_boosting"], n_trials=1, **changes)
+    run, (member,) = model._run, model.predictor_.members
+    assert member.key.budget < run.request.max_budget
+    n_rounds = proposals(run.lines())[member.key].config["learner:hist_gradient_boosting:max_iter"]
+    written = json.loads((refitted_files(run.files, 0).folder(member.key) / "fold0" / FACTS_FILE).read_text())
+    assert (written["n_rounds"] == n_rounds) == in_full
 
 
 def test_how_much_the_loss_of_the_ensemble_has_fallen_lately(refitted):

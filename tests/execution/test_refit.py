@@ -18,7 +18,7 @@ from autopytorch_lite.execution.refit import (
 from autopytorch_lite.execution.workers import SerialExecutor
 from autopytorch_lite.history.events import Event, EventKind
 from autopytorch_lite.history.trial import Finished, Proposal, Proposed, Status, TrialKey
-from autopytorch_lite.pipeline.learner import BEGAN_ANEW
+from autopytorch_lite.pipeline.learner import BEGAN_ANEW, FULL_COST
 
 STOPS_EARLY = {"x": 1.0}
 LASTS = {"x": 2.0}
@@ -38,7 +38,7 @@ def history():
 
 
 def planned(weights):
-    planner = RefitPlanner(growth=1.25)
+    planner = RefitPlanner(growth=1.25, max_budget=27)
     planner.extend(history())
     return planner.plan(weights)
 
@@ -51,14 +51,14 @@ def test_a_plan_has_seconds_of_all_rungs_on_all_rows_and_most_weight_per_second_
 
 
 def test_a_training_that_began_anew_at_each_rung_takes_the_seconds_of_its_own():
-    planner = RefitPlanner(growth=1.25)
+    planner = RefitPlanner(growth=1.25, max_budget=27)
     for line in history():
         planner.tell(replace(line, info=line.info | {BEGAN_ANEW: True}) if isinstance(line, Finished) else line)
     assert [refit.seconds for refit in planner.plan({TrialKey(0, 9): 1.0})] == [5.0]
 
 
 def test_a_training_of_which_an_early_epoch_was_kept_takes_the_seconds_until_there():
-    planner = RefitPlanner(growth=1.25)
+    planner = RefitPlanner(growth=1.25, max_budget=27)
     for line in history():
         planner.tell(replace(line, curve=(0.5,) * line.key.budget) if isinstance(line, Finished) else line)
     whole, early = TrialKey(1, 9), TrialKey(0, 9)
@@ -71,7 +71,7 @@ def test_members_of_hardly_any_weight_are_left_as_they_are():
 
 
 def test_a_search_that_is_watched_is_known_like_its_history():
-    planner = RefitPlanner(growth=1.25)
+    planner = RefitPlanner(growth=1.25, max_budget=27)
     proposals = {}
     for line in history():
         if isinstance(line, Proposed):
@@ -95,12 +95,46 @@ def test_where_nothing_was_chosen_the_whole_budget_is_trained():
 
 
 def test_members_of_some_weight_are_trained_again_after_all_others():
-    planner = RefitPlanner(growth=1.25)
+    planner = RefitPlanner(growth=1.25, max_budget=27)
     planner.extend(history())
     heavy, light = TrialKey(0, 9), TrialKey(1, 9)
     refits = planner.plan({heavy: 0.95, light: 0.05}, n_trainings=3)
     assert [(refit.key, refit.number) for refit in refits] == [(heavy, 0), (light, 0), (heavy, 1), (heavy, 2)]
     assert len({refit.seconds for refit in refits if refit.key == heavy}) == 1
+
+
+def trees(budget, *, loss=0.5, boosted=True, cost=3.0):
+    """A trial of trees, of which an epoch of three was chosen at a budget of nine, and so on."""
+    yield Proposed(Proposal(7, LASTS, budget, origin="random"))
+    info = {BEGAN_ANEW: boosted, FULL_COST: cost, "kept_epoch": budget // 3}
+    yield Finished(TrialKey(7, budget), Status.OK, loss=loss, seconds=float(budget), info=info)
+
+
+def planned_trees(*trials, seconds=1000.0):
+    planner = RefitPlanner(growth=1.0, max_budget=27)
+    for trial in trials:
+        planner.extend(trial)
+    (refit,) = planner.plan({TrialKey(7, 9): 1.0}, seconds=seconds)
+    assert refit.key == TrialKey(7, 9)
+    return refit.budget, refit.n_epochs, refit.seconds
+
+
+def test_trees_are_trained_to_the_largest_budget_and_as_far_into_it_as_before():
+    assert planned_trees(trees(9)) == (27, 9, 27.0)
+
+
+def test_trees_that_have_been_at_the_largest_budget_are_trained_as_there():
+    assert planned_trees(trees(9), trees(27, loss=0.4, cost=1.0)) == (27, 9, 27.0)
+
+
+def test_boosted_trees_that_were_worse_at_the_largest_budget_keep_theirs_and_averaged_ones_do_not():
+    assert planned_trees(trees(9), trees(27, loss=0.6, cost=1.0)) == (9, 3, 9.0)
+    assert planned_trees(trees(9, boosted=False), trees(27, loss=0.6, cost=1.0, boosted=False))[0] == 27
+
+
+def test_trees_keep_their_budget_where_the_largest_takes_more_than_their_share_of_the_time():
+    assert planned_trees(trees(9), seconds=SAFETY * 27.1)[0] == 27
+    assert planned_trees(trees(9), seconds=SAFETY * 26.9)[0] == 9
 
 
 def test_votes_are_not_counted_twice_where_members_are_trained_again():
@@ -118,7 +152,7 @@ def test_what_the_history_does_not_know_or_has_failed_is_left_out():
 
 
 def refits_of(*seconds):
-    return [Refit(TrialKey(i, 1), {}, 1, s, 1.0) for i, s in enumerate(seconds)]
+    return [Refit(TrialKey(i, 1), {}, 1, 1, s, 1.0) for i, s in enumerate(seconds)]
 
 
 def test_affordable_skips_what_is_too_long_and_goes_on():
