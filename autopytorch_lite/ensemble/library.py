@@ -11,7 +11,7 @@ import numpy as np
 
 from autopytorch_lite.ensemble.calibration import UNCHANGED, Calibration, calibration_of
 from autopytorch_lite.ensemble.latency import Latency
-from autopytorch_lite.ensemble.selection import hedged, select, select_within, weighted_average
+from autopytorch_lite.ensemble.selection import hedged, select, select_within, shrunk, weighted_average
 from autopytorch_lite.errors import HistoryError
 from autopytorch_lite.history.trial import Line, Proposed, TrialKey
 from autopytorch_lite.metrics import Metric
@@ -178,7 +178,7 @@ class Library:
         """Select an ensemble from the candidates; None while there is none.
 
         Args:
-            size: steps of the greedy path.
+            size: steps of the greedy path; 1 for the best candidate alone.
             seed: breaks ties.
             out_of_time: asked after every step; the path ends early when it says so.
             latency: the limit on the time that a row takes, and what is known of that time. Where no candidate keeps
@@ -196,13 +196,13 @@ class Library:
         }
         if latency is None:
             selection = select(self._stacked(keys), self.targets, out_of_time=out_of_time, **options)
-            return self._ensemble(keys, self._hedged(keys, selection.weights))
+            return self._ensemble(keys, selection.weights if size == 1 else self._trusted(keys, selection.weights))
         costs = np.array([self._predict_ms(key, latency) for key in keys])
         left_ms = max(latency.limit_ms - latency.fixed_ms, costs.min())
         selection = select_within(
             self._stacked(keys), self.targets, costs=costs, max_cost=left_ms, out_of_time=out_of_time, **options
         )
-        weights = self._hedged(keys, selection.weights)
+        weights = selection.weights if size == 1 else self._hedged(keys, selection.weights)
         is_within = costs[np.flatnonzero(weights)].sum() <= left_ms
         return self._ensemble(keys, weights if is_within else selection.weights)
 
@@ -221,6 +221,12 @@ class Library:
     def recorded_ms(self, keys: Iterable[TrialKey]) -> dict[TrialKey, float]:
         """Milliseconds that one row takes, as candidates have recorded them; nothing recorded counts as zero."""
         return {key: float(np.nan_to_num(self._candidates[key].predict_ms)) for key in keys}
+
+    def _trusted(self, keys: list[TrialKey], weights: FloatArray) -> FloatArray:
+        """Weights that rely less on what these rows chose."""
+        losses = np.array([self._candidates[key].loss for key in keys])
+        learners = [self.learner(key) for key in keys]
+        return self._hedged(keys, shrunk(weights, losses, learners, len(self.targets)))
 
     def _hedged(self, keys: list[TrialKey], weights: FloatArray) -> FloatArray:
         is_log_loss = self.metric.name == "neg_log_loss"

@@ -18,6 +18,12 @@ N_OPINIONS = 3
 """A smaller ensemble is hedged; see `hedged`."""
 HEDGE = 0.05
 """Share of the votes with which it is."""
+N_ROWS_OF_EQUALS = 300
+"""As many validation rows as an equal vote of the learners is worth; see `shrunk`."""
+CLOSE = 0.15
+"""Learners take part in it whose best loss is larger than the best of all by no more than this share."""
+MIN_SHARE = 0.02
+"""Of the votes, for each of them; with less it is not worth the time that they take to predict."""
 SHARES = (1.0, 1 / 2, 1 / 4)
 """Of a limit on cost: the most that one member may cost on each of the paths that `select_within` compares."""
 
@@ -138,6 +144,28 @@ def hedged(weights: FloatArray, configurations: Sequence[int]) -> FloatArray:
     votes = np.zeros(len(weights))
     votes[best] = 1 / len(best)
     return (1 - HEDGE) * weights + HEDGE * votes
+
+
+def shrunk(weights: FloatArray, losses: FloatArray, learners: Sequence[str], n_rows: int) -> FloatArray:
+    """An ensemble, drawn towards an equal vote of the best candidates of each learner that comes close.
+
+    Few validation rows choose by chance which of many models have all votes. The share of the equal vote is that of
+    `N_ROWS_OF_EQUALS` in these and the validation rows together. Fewer than `N_OPINIONS` learners get none.
+
+    Args:
+        weights: of the candidates, best candidate first, shape (n_candidates,), sum to one.
+        losses: of the candidates, ascending, shape (n_candidates,).
+        learners: names of the candidates' learners.
+        n_rows: validation rows.
+    """
+    is_close = losses <= losses[0] + CLOSE * abs(losses[0])
+    best = [i for i in (learners.index(name) for name in dict.fromkeys(learners)) if is_close[i]]
+    share = N_ROWS_OF_EQUALS / (N_ROWS_OF_EQUALS + n_rows)
+    if len(best) < N_OPINIONS or share < MIN_SHARE * len(best):
+        return weights
+    votes = np.zeros(len(weights))
+    votes[best] = 1 / len(best)
+    return (1 - share) * weights + share * votes
 
 
 def weighted_average(predictions: Sequence[FloatArray], weights: FloatArray | Sequence[float]) -> FloatArray:

@@ -169,3 +169,12 @@ def test_where_one_model_is_never_mistaken_others_have_a_few_votes_for_log_loss_
         assert len(members) == n_members
         assert members[0].weight > 0.95
         assert len({key.config_id for key, _ in members}) == n_members
+
+
+def test_few_rows_share_votes_among_learners_unless_a_single_model_is_asked_for():
+    library = make_library()
+    for i, name in enumerate(["linear", "extra_trees", "lightgbm"]):
+        library.extend(with_learner(name, finished(i), finished(i + 10)))
+    ensemble = library.build(size=10, seed=0)
+    assert {library.learner(member.key) for member in ensemble.members} == {"linear", "extra_trees", "lightgbm"}
+    assert len(library.build(size=1, seed=0).members) == 1

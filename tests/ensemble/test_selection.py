@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autopytorch_lite.ensemble.selection import hedged, select, select_within, weighted_average
+from autopytorch_lite.ensemble.selection import (
+    N_ROWS_OF_EQUALS,
+    hedged,
+    select,
+    select_within,
+    shrunk,
+    weighted_average,
+)
 from autopytorch_lite.metrics import Metric
 from autopytorch_lite.types import Task
 
@@ -129,3 +136,28 @@ def test_a_lonely_model_is_hedged_with_the_best_of_other_configurations():
     np.testing.assert_array_equal(hedged(np.array([1.0]), [4]), [1.0])
     of_three = np.array([0.5, 0.3, 0.2, 0])
     np.testing.assert_array_equal(hedged(of_three, [1, 2, 3, 4]), of_three)
+
+
+def shrunk_among(losses, learners, n_rows=N_ROWS_OF_EQUALS):
+    """Weights of four candidates or so, of which greedy selection took the first alone."""
+    greedy = np.eye(len(losses))[0]
+    return shrunk(greedy, np.array(losses), learners, n_rows).tolist()
+
+
+def test_with_few_validation_rows_the_best_of_each_learner_that_comes_close_has_some_votes():
+    weights = shrunk_among([1.0, 1.05, 1.1, 1.14, 1.16], ["a", "a", "b", "c", "d"])
+    assert weights == pytest.approx([1 / 2 + 1 / 6, 0, 1 / 6, 1 / 6, 0])
+
+
+def test_the_more_rows_have_chosen_the_less_is_shared_and_in_the_end_nothing():
+    losses, learners = [1.0, 1.0, 1.0], ["a", "b", "c"]
+    first = [shrunk_among(losses, learners, n_rows)[0] for n_rows in (100, 300, 4_000, 40_000)]
+    assert first == pytest.approx([1 - 0.75 * 2 / 3, 1 - 0.5 * 2 / 3, 1 - 300 / 4_300 * 2 / 3, 1.0])
+
+
+def test_two_learners_are_no_company_for_an_equal_vote():
+    assert shrunk_among([1.0, 1.0, 2.0], ["a", "b", "c"]) == [1, 0, 0]
+
+
+def test_losses_below_zero_come_close_as_others_do():
+    assert shrunk_among([-1.0, -0.9, -0.86, -0.5], ["a", "b", "c", "d"]) == pytest.approx([2 / 3, 1 / 6, 1 / 6, 0])
