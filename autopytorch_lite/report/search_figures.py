@@ -251,7 +251,7 @@ def _ensemble_sentence(run: RunRecord, weights: dict[TrialKey, float], proposed:
 
 
 def _ensemble_caption(run: RunRecord, n_members: int) -> str:
-    caption = "Bars are named by learner, configuration @ epochs. Weights by greedy selection on validation predictions"
+    caption = "Bars are named by learner, configuration @ epochs. Weights by selection on validation predictions"
     n_candidates = (run.ensemble or {}).get("n_candidates")
     if n_candidates:
         caption += f", from {counted(int(n_candidates), 'candidate')}"
