@@ -6,7 +6,7 @@ time is not worth that, as long as the loss hardly grows.
 A member has a model for each fold, or some of all rows. Its vote is their mean. Taken as independent and equally noisy,
 n models add to the ensemble's variance the square of the member's weight over n: nearly all that five models of a light
 member are worth, one of them is worth, too. So models are left out that save most time for what they add, as long as
-the variance stays within a multiple of that of all models.
+the variance stays within a multiple of that of all models, or the time is above a limit.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ MANY_ROWS = 10_000
 
 SOON_S = 0.5
 """Processor seconds for so many rows; an ensemble that takes no longer keeps all models."""
+
+LATE_S = 2.0
+"""An ensemble that takes longer loses models, as long as members have several, whatever that adds to the variance."""
 
 SOON_AFTER_FOLDS_S = 3.0
 """The same for its members after cross-validation: rows are few then and tell little of a member, and many models are
@@ -94,8 +97,8 @@ def choose_voters(
         n = n_left[key]
         return weights[key] ** 2 * (1 / (n - 1) - 1 / n)
 
-    while sum(n * seconds[key] for key, n in n_left.items()) > SOON_S:
-        allowed = [key for key, n in n_left.items() if n > 1 and growth(key) <= may_grow_by]
+    while (total_s := sum(n * seconds[key] for key, n in n_left.items())) > SOON_S:
+        allowed = [key for key, n in n_left.items() if n > 1 and (total_s > LATE_S or growth(key) <= may_grow_by)]
         if not allowed:
             break
         key = min(allowed, key=lambda key: growth(key) / max(seconds[key], 1e-9))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from autopytorch_lite.ensemble.library import Member
 from autopytorch_lite.ensemble.predictor import EnsemblePredictor, FittedMember
 from autopytorch_lite.ensemble.thinning import (
+    LATE_S,
     MAX_GROWTH,
     MAX_GROWTH_OF_FOLDS,
     MAX_LOSS,
@@ -42,17 +43,24 @@ def test_a_quick_ensemble_keeps_all_models():
 
 
 def test_light_members_lose_their_models_first():
-    assert numbers(predictor_of([0.8, 0.15, 0.05]), [1.0, 1.0, 1.0]) == [3, 1, 1]
+    assert numbers(predictor_of([0.8, 0.15, 0.05]), [LATE_S / 16] * 3) == [3, 1, 1]
 
 
 def test_more_are_left_out_where_more_variance_is_allowed():
     predictor = predictor_of([0.5, 0.5])
-    seconds = {member.key: SOON_S for member in predictor.members}
+    seconds = {member.key: LATE_S / 10 for member in predictor.members}
     n_left = [
         sum(map(len, choose_voters(predictor, seconds, max_growth=growth).values()))
         for growth in (MAX_GROWTH, MAX_GROWTH_OF_FOLDS)
     ]
     assert n_left == [6, 4]
+
+
+def test_a_late_ensemble_loses_models_whatever_that_adds_to_the_variance():
+    equal = predictor_of([0.5, 0.5], n_models=3)
+    assert numbers(equal, [LATE_S / 4, LATE_S / 4]) == [2, 2]
+    assert sorted(numbers(equal, [LATE_S / 3.5, LATE_S / 3.5])) == [1, 2]
+    assert numbers(equal, [2 * LATE_S, 2 * LATE_S]) == [1, 1]
 
 
 def test_of_equal_members_the_slower_ones_do():
@@ -63,17 +71,21 @@ def test_no_more_are_left_out_than_it_takes():
     assert sum(numbers(predictor_of([0.98, 0.02]), [SOON_S / 9, SOON_S / 9])) == 9
 
 
-weights_and_seconds = st.lists(st.tuples(st.integers(1, 50), st.floats(0, 5)), min_size=1, max_size=12)
+some_seconds = st.floats(0, 5) | st.floats(0, 0.1)
+weights_and_seconds = st.lists(st.tuples(st.integers(1, 50), some_seconds), min_size=1, max_size=12)
 
 
 @given(weights_and_seconds, st.integers(2, 6))
-def test_the_variance_stays_close_to_that_of_all_models(members, n_models):
+def test_the_variance_stays_close_to_that_of_all_models_unless_they_are_late(members, n_models):
     total = sum(count for count, _ in members)
-    weights = [count / total for count, _ in members]
-    left = numbers(predictor_of(weights, n_models), [s for _, s in members])
+    weights, seconds = [count / total for count, _ in members], [s for _, s in members]
+    left = numbers(predictor_of(weights, n_models), seconds)
     assert min(left) >= 1
-    variance = sum(weight**2 / n for weight, n in zip(weights, left, strict=True))
-    assert variance <= (1 + MAX_GROWTH) * sum(weight**2 / n_models for weight in weights) * (1 + 1e-9)
+    if n_models * sum(seconds) <= LATE_S:
+        variance = sum(weight**2 / n for weight, n in zip(weights, left, strict=True))
+        assert variance <= (1 + MAX_GROWTH) * sum(weight**2 / n_models for weight in weights) * (1 + 1e-9)
+    elif sum(s * n for s, n in zip(seconds, left, strict=True)) > LATE_S:
+        assert max(left) == 1
 
 
 @pytest.mark.parametrize("n_folds", [2, 5])
