@@ -68,7 +68,8 @@ class TabularObjective:
             if early is not None:
                 return early
             self._save_fold(learner, fold, budget, checkpoint)
-            predictions.append(learner.predict(val.table))
+            unseen = outcomes[-1].val_predictions
+            predictions.append(learner.predict(val.table) if unseen is None else unseen)
         result = self._score(dataset, np.concatenate(predictions), outcomes, checkpoint.folder)
         predict_ms = len(dataset.folds) * one_row_ms(learner, val.table)
         return replace(result, info={**result.info, PREDICT_MS: predict_ms})

@@ -90,12 +90,15 @@ class FitOutcome:
         info: small facts about the fit, plain data; "kept_epoch" is the epoch whose model predicts, `BEGAN_ANEW` says
             whether the fit would have been the same without the trial that it was to continue, `FULL_COST` how many
             times as long one to the largest budget takes, by learners of which that is the one to predict with.
+        val_predictions: of the validation rows, shape (n_rows, n_outputs), where they chose what the learner predicts
+            with, but each by a model that it had no part in choosing. None: those of `Learner.predict`.
     """
 
     n_epochs: int
     curve: tuple[float, ...]
     curves: dict[str, tuple[float, ...]] = field(default_factory=dict)
     info: dict[str, Any] = field(default_factory=dict)
+    val_predictions: FloatArray | None = None
 
 
 class Learner(ABC):

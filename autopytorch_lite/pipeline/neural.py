@@ -337,7 +337,7 @@ def _outcome(record: TrainingRecord, network: TabularNetwork, began_anew: bool) 
         BEGAN_ANEW: began_anew,
     }
     curves = {name: tuple(values) for name, values in record.curves.items()}
-    return FitOutcome(record.n_epochs, curves["val_score"], curves, info)
+    return FitOutcome(record.n_epochs, curves["val_score"], curves, info, record.val_predictions)
 
 
 @contextmanager

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
 from autopytorch_lite.errors import HistoryError
+from autopytorch_lite.training.crossfit import CrossFit
 
 TENSORS_FILE = "checkpoint.safetensors"
 VALUES_FILE = "checkpoint.json"
@@ -34,6 +36,7 @@ class TrainingState:
         schedule: the schedule's `state_dict`; plain data.
         curves: one number per epoch and curve.
         average: averaged weights and buffers, or None if there is no average.
+        crossfit: predictions of the validation rows so far, or None if no epoch is chosen.
     """
 
     network: Tensors
@@ -42,6 +45,7 @@ class TrainingState:
     schedule: dict[str, Any]
     curves: dict[str, list[float]]
     average: Tensors | None = None
+    crossfit: CrossFit | None = None
 
     def save(self, folder: Path) -> None:
         """Write the two files into `folder`, which is made if absent; the JSON comes last."""
@@ -51,6 +55,7 @@ class TrainingState:
             "best": self.best or {},
             "average": self.average or {},
             "optimizer": optimizer_tensors,
+            "crossfit": _crossfit_tensors(self.crossfit),
         }
         tensors = {f"{group}/{name}": tensor for group, named in groups.items() for name, tensor in named.items()}
         values = {
@@ -59,6 +64,7 @@ class TrainingState:
             "schedule": self.schedule,
             "curves": self.curves,
             "has_best": self.best is not None,
+            "crossfit_best": None if self.crossfit is None else self.crossfit.best,
         }
         folder.mkdir(parents=True, exist_ok=True)
         contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
@@ -86,7 +92,20 @@ class TrainingState:
             schedule=values["schedule"],
             curves=values["curves"],
             average=_with_prefix(tensors, "average") or None,
+            crossfit=_crossfit(_with_prefix(tensors, "crossfit"), values.get("crossfit_best")),
         )
+
+
+def _crossfit_tensors(crossfit: CrossFit | None) -> Tensors:
+    if crossfit is None or crossfit.predictions is None:
+        return {}
+    return {"predictions": torch.from_numpy(crossfit.predictions)}
+
+
+def _crossfit(tensors: Tensors, best: list[float] | None) -> CrossFit | None:
+    if best is None:
+        return None
+    return CrossFit(best, tensors["predictions"].numpy() if tensors else None)
 
 
 def _with_prefix(tensors: Tensors, group: str) -> Tensors:

@@ -20,6 +20,7 @@ from autopytorch_lite.networks.seeding import seeded_rng
 from autopytorch_lite.networks.tabular import TabularNetwork
 from autopytorch_lite.training.averaging import WeightAverage
 from autopytorch_lite.training.checkpoint import TrainingState
+from autopytorch_lite.training.crossfit import CrossFit, parts_of
 from autopytorch_lite.training.device import computing_in, resolve_device, resolve_precision
 from autopytorch_lite.training.evaluation import evaluation_outputs
 from autopytorch_lite.training.losses import RowLoss
@@ -29,6 +30,7 @@ from autopytorch_lite.training.rows import TensorRows
 from autopytorch_lite.training.schedules import ScheduleFactory, constant
 from autopytorch_lite.training.stopping import EarlyStopping
 from autopytorch_lite.training.uncompiled import plain_step, without_compiler
+from autopytorch_lite.types import Array, FloatArray, IntArray
 
 CURVES = ("val_score", "val_loss", "train_score", "train_loss", "learning_rate", "seconds")
 MAX_SCORED_TRAIN_ROWS = 10_000
@@ -80,12 +82,30 @@ class TrainingRecord:
         n_epochs: epochs trained.
         stopped_early: whether early stopping ended the training.
         kept_epoch: the one whose weights predict, counted from 1: with early stopping the best, else the last.
+        val_predictions: of the validation rows, each by an epoch that it had no part in choosing, shape (n_rows,
+            n_outputs); None where no epoch is chosen. See `crossfit`.
     """
 
     curves: dict[str, list[float]]
     n_epochs: int
     stopped_early: bool
     kept_epoch: int
+    val_predictions: FloatArray | None = None
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """Predictions of rows, and what they are compared with."""
+
+    predictions: FloatArray
+    targets: Array
+    weights: FloatArray | None
+    metric: Score
+
+    def score(self, at: IntArray) -> float:
+        """Of the rows at some positions."""
+        weights = [] if self.weights is None else [self.weights[at]]
+        return float(self.metric(self.predictions[at], self.targets[at], *weights))
 
 
 class Trainer:
@@ -134,6 +154,7 @@ class Trainer:
         self.schedule = plan.schedule(self.optimizer, plan.max_epochs)
         self._curves: dict[str, list[float]] = {name: [] for name in CURVES}
         self._best_weights: dict[str, Tensor] | None = None
+        self._crossfit = None if plan.early_stopping is None else CrossFit()
         half_life = plan.average_half_life
         self._average = None if half_life is None else WeightAverage(self.network, half_life)
 
@@ -152,7 +173,8 @@ class Trainer:
     def record(self) -> TrainingRecord:
         """A copy of what happened so far."""
         curves = {name: list(values) for name, values in self._curves.items()}
-        return TrainingRecord(curves, self.n_epochs, self.stopped_early, self._kept_epoch())
+        unseen = None if self._crossfit is None else copy.copy(self._crossfit.predictions)
+        return TrainingRecord(curves, self.n_epochs, self.stopped_early, self._kept_epoch(), unseen)
 
     def fit(
         self,
@@ -179,8 +201,9 @@ class Trainer:
         """
         train, val = train.to(self.device).with_unit_mean_weights(), val.to(self.device).with_unit_mean_weights()
         scored_train = train.take(self._scored_train_rows(len(train)))
+        parts = parts_of(val.targets.cpu().numpy(), self.seed)
         while self.n_epochs < n_epochs and not self.stopped_early and not should_stop(self._curves["val_score"]):
-            self._run_epoch(train, scored_train, val)
+            self._run_epoch(train, scored_train, val, parts)
         return self.record
 
     def end_epoch(self, **values: float) -> None:
@@ -212,6 +235,7 @@ class Trainer:
             schedule=self.schedule.state_dict(),
             curves=self._curves,
             average=None if self._average is None else self._average.state_dict(),
+            crossfit=self._crossfit,
         ).save(folder)
 
     def load_checkpoint(self, folder: Path) -> None:
@@ -232,13 +256,19 @@ class Trainer:
         self.schedule.load_state_dict(state.schedule)
         self._curves = state.curves
         self._best_weights = state.best
+        if state.crossfit is not None:
+            self._crossfit = state.crossfit
 
-    def _run_epoch(self, train: TensorRows, scored_train: TensorRows, val: TensorRows) -> None:
+    def _run_epoch(
+        self, train: TensorRows, scored_train: TensorRows, val: TensorRows, parts: Sequence[IntArray]
+    ) -> None:
         started_s = time.perf_counter()
         learning_rate = self.optimizer.param_groups[0]["lr"]
         self._train_epoch(train)
-        train_loss, train_score = self._evaluate(scored_train)
-        val_loss, val_score = self._evaluate(val)
+        train_loss, train_score, _ = self._evaluate(scored_train)
+        val_loss, val_score, scored = self._evaluate(val)
+        if self._crossfit is not None:
+            self._crossfit.tell(scored.predictions, parts, scored.score, val_score)
         seconds = time.perf_counter() - started_s
         self.end_epoch(
             val_score=val_score,
@@ -285,14 +315,14 @@ class Trainer:
         self._step()
         return loss.detach()
 
-    def _evaluate(self, rows: TensorRows) -> tuple[float, float]:
+    def _evaluate(self, rows: TensorRows) -> tuple[float, float, _Scored]:
         """Loss and score of rows in evaluation mode; a score is only asked for finite outputs."""
         outputs = evaluation_outputs(self._scored_network, rows.dense, rows.codes, self.precision)
         loss = weighted_losses(outputs, rows.targets, rows.weights, self._loss).double().mean().item()
         self._require_finite("loss in evaluation", math.isfinite(loss))
-        weights = [] if rows.weights is None else [rows.weights]
-        arrays = [tensor.cpu().numpy() for tensor in (self._predict(outputs), rows.targets, *weights)]
-        return loss, float(self._score(*arrays))
+        weights = None if rows.weights is None else rows.weights.cpu().numpy()
+        scored = _Scored(self._predict(outputs).cpu().numpy(), rows.targets.cpu().numpy(), weights, self._score)
+        return loss, scored.score(np.arange(len(rows))), scored
 
     @property
     def _scored_network(self) -> TabularNetwork:

@@ -66,6 +66,8 @@ def assert_same_training(one, other):
             assert curve == other.record.curves[name], name
     for name, value in one.network.state_dict().items():
         assert torch.equal(value, other.network.state_dict()[name]), name
+    if one.plan.early_stopping is not None:
+        assert (one.record.val_predictions == other.record.val_predictions).all()
 
 
 @pytest.mark.parametrize(("optimizer", "schedule", "network_name", "technique"), COMBINATIONS)
@@ -158,6 +160,18 @@ def test_early_stopping_is_continued(table, make_trainer, tmp_path):
     third = make_trainer(**plan)
     third.load_checkpoint(tmp_path)
     assert third.fit(*table, 15).n_epochs == 5
+
+
+def test_a_checkpoint_from_before_cross_fitting_is_continued(table, make_trainer, tmp_path):
+    first, second = (make_trainer(early_stopping=EarlyStopping(patience=30)) for _ in range(2))
+    first.fit(*table, 3)
+    first.save_checkpoint(tmp_path)
+    values = json.loads((tmp_path / VALUES_FILE).read_text())
+    del values["crossfit_best"]
+    (tmp_path / VALUES_FILE).write_text(json.dumps(values))
+    second.load_checkpoint(tmp_path)
+    assert second.record.val_predictions is None
+    assert second.fit(*table, 4).val_predictions.shape == (30, 3)
 
 
 def test_checkpoint_is_tensors_and_json_only(table, make_trainer, tmp_path):
