@@ -15,7 +15,7 @@ from autopytorch_lite.ensemble.library import Ensemble
 from autopytorch_lite.ensemble.loading import N_TRAININGS, refitted_files
 from autopytorch_lite.execution.base import Executor
 from autopytorch_lite.execution.costs import EvaluationCosts, load_prior
-from autopytorch_lite.execution.head_start import HeadStart
+from autopytorch_lite.execution.head_start import HeadStart, is_short
 from autopytorch_lite.execution.refit import Refit, RefitObjective, RefitPlanner, run_refits, worth_keeping_s
 from autopytorch_lite.execution.tabular import TabularObjective, forget_rows
 from autopytorch_lite.execution.work import Sizes
@@ -40,10 +40,6 @@ MIN_TRIAL_LIMIT_S = 30.0
 
 REFIT_SHARES = (0.2, 0.1)
 """So much of a time limit may be kept from the search, to train members on all rows with; see `worth_keeping_s`."""
-
-HEAD_START_S = 5.0
-"""The first evaluation is done in this process, where no limit can be enforced, if it is sure to take less. That is
-about what a worker needs to load its libraries."""
 
 NEEDED_BY_WORKERS = ("autopytorch_lite.execution.tabular", "autopytorch_lite.pipeline.build")
 """Modules that a worker imports for its first evaluation."""
@@ -212,14 +208,13 @@ class TableRun(StoredRun):
     def _with_head_start(
         self, workers: ProcessExecutor, costs: EvaluationCosts, n_threads: int, time_limit_s: float | None
     ) -> HeadStart:
-        """Workers whose first evaluation is done in this process if it is sure to be short."""
+        """Workers whose first evaluation is done in this process if it is short."""
 
         def tell_busy(n_cores: int) -> None:
             workers.n_busy_elsewhere = n_cores
 
-        limit_s = HEAD_START_S if time_limit_s is None else min(HEAD_START_S, time_limit_s / 2)
         here = SerialExecutor(self._objective(n_threads), files_root=self.directory.files)
-        return HeadStart(workers, here, lambda p: costs.safe_s(p.config, p.budget) <= limit_s, n_threads, tell_busy)
+        return HeadStart(workers, here, lambda first: is_short(first, costs, time_limit_s), n_threads, tell_busy)
 
     def _costs(self) -> EvaluationCosts:
         return EvaluationCosts(Sizes.of(self.dataset, self.request.max_budget), load_prior())

@@ -8,7 +8,25 @@ from collections.abc import Callable
 from threadpoolctl import threadpool_limits
 
 from autopytorch_lite.execution.base import Executor
+from autopytorch_lite.execution.costs import EvaluationCosts
 from autopytorch_lite.history.trial import Finished, Proposal
+
+HEAD_START_S = 5.0
+"""Here no limit can be enforced on an evaluation. So it has to be expected to take less, and to be sure to take less
+than twice that. It is about what a worker needs to load its libraries."""
+
+
+def is_short(first: Proposal, costs: EvaluationCosts, time_limit_s: float | None = None) -> bool:
+    """Whether the first proposal may be evaluated in the process of the search.
+
+    Args:
+        first: the proposal.
+        costs: what evaluations take.
+        time_limit_s: of the search, seconds; the evaluation has to be sure to take less than half of it.
+    """
+    most_s = 2 * HEAD_START_S if time_limit_s is None else min(2 * HEAD_START_S, time_limit_s / 2)
+    asked = first.config, first.budget
+    return costs.expected_s(*asked) <= HEAD_START_S and costs.safe_s(*asked) <= most_s
 
 
 class HeadStart:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
-from autopytorch_lite.execution.head_start import HeadStart
+from autopytorch_lite.execution.costs import EvaluationCosts
+from autopytorch_lite.execution.head_start import HeadStart, is_short
 from autopytorch_lite.execution.workers import SerialExecutor
 from autopytorch_lite.history.trial import Proposal, Status
 
@@ -68,3 +71,21 @@ def test_an_interrupted_head_start_is_cancelled_not_lost(tmp_path: Path) -> None
     with pytest.raises(KeyboardInterrupt):
         both.wait()
     assert [line.status for line in both.cancel_all()] == [Status.CANCELLED]
+
+
+@pytest.mark.parametrize(
+    ("expected_s", "safe_s", "time_limit_s", "here"),
+    [
+        (4.0, 9.0, None, True),
+        (4.0, 9.0, 60.0, True),
+        (4.0, 9.0, 16.0, False),
+        (4.0, 11.0, 60.0, False),
+        (6.0, 7.0, 60.0, False),
+        (1.0, 2.0, 6.0, True),
+    ],
+)
+def test_the_first_is_evaluated_here_if_it_is_short(
+    expected_s: float, safe_s: float, time_limit_s: float | None, here: bool
+) -> None:
+    costs = SimpleNamespace(expected_s=lambda config, budget: expected_s, safe_s=lambda config, budget: safe_s)
+    assert is_short(Proposal(0, {}, 9), cast(EvaluationCosts, costs), time_limit_s) is here
