@@ -23,12 +23,13 @@ MANY_ROWS = 10_000
 SOON_S = 0.5
 """Processor seconds for so many rows; an ensemble that takes no longer keeps all models."""
 
-LATE_S = 2.0
-"""An ensemble that takes longer loses models, as long as members have several, whatever that adds to the variance."""
-
 SOON_AFTER_FOLDS_S = 3.0
 """The same for its members after cross-validation: rows are few then and tell little of a member, and many models are
 left out anyway."""
+
+LATE_S = 2.0
+"""Processor seconds for `MANY_ROWS`; an ensemble that takes longer loses models, as long as members have several,
+whatever that adds to the variance."""
 
 MAX_LOSS = 0.002
 """By this share the loss on the validation rows may grow without the members that are left out."""
