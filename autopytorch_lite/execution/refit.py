@@ -1,11 +1,11 @@
 """After the search: members of the ensemble are trained once more, on all rows, those held out for validation included.
 
 A configuration is trained as it was in the search, for as many epochs; where validation rows chose the epoch, for that
-many, as there are no unseen rows left to choose by. Trees of a small budget are few, or take large steps: they are
-trained to the largest one if that takes no more of the time than their share of the votes. As far as time goes, those
-that decide most are trained several times, from different beginnings, as the mean of such models errs less. The files
-of these models lie apart from those of the trials, which keep their meaning: a trial's predictions are of rows it has
-not seen.
+many, as there are no unseen rows left to choose by. Some are trained for longer, if that takes no more of the time than
+their share of the votes: trees of a small budget, which are few or take large steps, to the largest one; networks that
+were still improving when their budget ended to twice as many epochs. As far as time goes, those that decide most are
+trained several times, from different beginnings, as the mean of such models errs less. The files of these models lie
+apart from those of the trials, which keep their meaning: a trial's predictions are of rows it has not seen.
 """
 
 from __future__ import annotations
@@ -40,6 +40,10 @@ MIN_WEIGHT = 0.02
 `ensemble.selection.hedged`."""
 MIN_WEIGHT_AGAIN = 0.1
 """Members with less are trained once."""
+STILL_IMPROVING = 0.85
+"""A network whose best epoch comes after this share of its budget was ended by that, and by nothing else."""
+LONGER = 2
+"""It is trained for so many times its epochs."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class Refit:
     Attributes:
         key: of its trial.
         config: the trial's configuration.
-        budget: of the training: the trial's, or the largest.
+        budget: of the training: the trial's, or a larger one.
         n_epochs: of the training: the budget, or the epoch that the validation rows chose.
         seconds: what it will take, by what the trial took, and those that it continued, until the epoch that is kept.
         weight: share of the vote.
@@ -151,7 +155,7 @@ class RefitPlanner:
         Args:
             weights: of the members.
             n_trainings: of a member of some weight, at most.
-            seconds: of all workers together, of which a training to the largest budget may take its share of the votes.
+            seconds: of all workers together, of which a training to a larger budget may take its share of the votes.
         """
         refits = [
             self._refit(key, weight, seconds)
@@ -166,10 +170,10 @@ class RefitPlanner:
         return key.config_id in self._configs and key.budget in self._finished.get(key.config_id, {})
 
     def _refit(self, key: TrialKey, weight: float, seconds: float) -> Refit:
-        """To the largest budget, if that pays and takes no more than its share, else to the trial's."""
+        """To a larger budget, if that pays and takes no more than its share, else to the trial's."""
         as_searched = self._as_searched(key, weight)
-        full = self._in_full(as_searched)
-        return full if SAFETY * full.seconds <= weight * seconds else as_searched
+        longer = self._longer(as_searched) or self._in_full(as_searched)
+        return longer if SAFETY * longer.seconds <= weight * seconds else as_searched
 
     def _as_searched(self, key: TrialKey, weight: float) -> Refit:
         finished = self._finished[key.config_id]
@@ -181,6 +185,21 @@ class RefitPlanner:
         share = min(n_epochs / max(len(trial.curve), 1), 1.0)  # a training ends at the epoch that is kept
         seconds = self.growth * share * sum(line.seconds for line in needed)
         return Refit(key, self._configs[key.config_id], key.budget, n_epochs, seconds, weight)
+
+    def _longer(self, refit: Refit) -> Refit | None:
+        """With more epochs, where the end of the budget ended a network's training and no larger one was tried."""
+        finished, budget = self._finished[refit.key.config_id], refit.key.budget
+        trial = finished[budget]
+        if trial.info.get("stopped_early", True) or not trial.curve or max(finished) > budget:
+            return None
+        best_epoch = min(refit.n_epochs, int(np.argmin(trial.curve)) + 1)
+        if best_epoch < STILL_IMPROVING * budget:
+            return None
+        longer = min(LONGER * budget, self.max_budget)
+        growth = longer / budget
+        return replace(
+            refit, budget=longer, n_epochs=math.ceil(growth * refit.n_epochs), seconds=growth * refit.seconds
+        )
 
     def _in_full(self, refit: Refit) -> Refit:
         """The same to the largest budget, where that is known to be another model and not to be a worse one."""

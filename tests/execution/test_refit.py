@@ -110,7 +110,7 @@ def trees(budget, *, loss=0.5, boosted=True, cost=3.0):
     yield Finished(TrialKey(7, budget), Status.OK, loss=loss, seconds=float(budget), info=info)
 
 
-def planned_trees(*trials, seconds=1000.0):
+def planned_one(*trials, seconds=1000.0):
     planner = RefitPlanner(growth=1.0, max_budget=27)
     for trial in trials:
         planner.extend(trial)
@@ -120,21 +120,66 @@ def planned_trees(*trials, seconds=1000.0):
 
 
 def test_trees_are_trained_to_the_largest_budget_and_as_far_into_it_as_before():
-    assert planned_trees(trees(9)) == (27, 9, 27.0)
+    assert planned_one(trees(9)) == (27, 9, 27.0)
 
 
 def test_trees_that_have_been_at_the_largest_budget_are_trained_as_there():
-    assert planned_trees(trees(9), trees(27, loss=0.4, cost=1.0)) == (27, 9, 27.0)
+    assert planned_one(trees(9), trees(27, loss=0.4, cost=1.0)) == (27, 9, 27.0)
 
 
 def test_boosted_trees_that_were_worse_at_the_largest_budget_keep_theirs_and_averaged_ones_do_not():
-    assert planned_trees(trees(9), trees(27, loss=0.6, cost=1.0)) == (9, 3, 9.0)
-    assert planned_trees(trees(9, boosted=False), trees(27, loss=0.6, cost=1.0, boosted=False))[0] == 27
+    assert planned_one(trees(9), trees(27, loss=0.6, cost=1.0)) == (9, 3, 9.0)
+    assert planned_one(trees(9, boosted=False), trees(27, loss=0.6, cost=1.0, boosted=False))[0] == 27
 
 
 def test_trees_keep_their_budget_where_the_largest_takes_more_than_their_share_of_the_time():
-    assert planned_trees(trees(9), seconds=SAFETY * 27.1)[0] == 27
-    assert planned_trees(trees(9), seconds=SAFETY * 26.9)[0] == 9
+    assert planned_one(trees(9), seconds=SAFETY * 27.1)[0] == 27
+    assert planned_one(trees(9), seconds=SAFETY * 26.9)[0] == 9
+
+
+def network(budget, *, losses, stopped_early=False, kept_epoch=None):
+    """A trial of a network with a learning curve."""
+    kept_epoch = losses.index(min(losses)) + 1 if kept_epoch is None else kept_epoch
+    info = {"kept_epoch": kept_epoch, "stopped_early": stopped_early}
+    yield Proposed(Proposal(7, LASTS, budget, origin="random"))
+    trial = TrialKey(7, budget)
+    yield Finished(trial, Status.OK, loss=min(losses), seconds=float(budget), curve=tuple(losses), info=info)
+
+
+FALLING = [1.0 - epoch / 10 for epoch in range(9)]
+TURNING = [*FALLING[:6], 0.9, 0.9, 0.9]
+
+
+def test_networks_that_were_still_improving_are_trained_for_twice_their_epochs():
+    assert planned_one(network(9, losses=FALLING)) == (18, 18, 18.0)
+    assert planned_one(network(9, losses=FALLING, kept_epoch=8)) == (18, 16, 16.0)
+
+
+def test_networks_are_not_trained_beyond_the_largest_budget():
+    planner = RefitPlanner(growth=1.0, max_budget=12)
+    planner.extend(network(9, losses=FALLING))
+    (refit,) = planner.plan({TrialKey(7, 9): 1.0})
+    assert (refit.budget, refit.n_epochs, refit.seconds) == (12, 12, pytest.approx(12.0))
+
+
+@pytest.mark.parametrize(
+    "trials",
+    [
+        [network(9, losses=TURNING)],
+        [network(9, losses=TURNING, kept_epoch=9)],
+        [network(9, losses=FALLING, kept_epoch=6)],
+        [network(9, losses=FALLING, stopped_early=True)],
+        [network(9, losses=FALLING), network(27, losses=FALLING * 3)],
+    ],
+    ids=["best before the end", "last epoch kept, none chosen", "best early in other folds", "stopped", "tried longer"],
+)
+def test_networks_that_more_epochs_need_not_help_keep_theirs(trials):
+    assert planned_one(*[list(trial) for trial in trials])[0] == 9
+
+
+def test_networks_keep_their_epochs_where_more_take_more_than_their_share_of_the_time():
+    assert planned_one(network(9, losses=FALLING), seconds=SAFETY * 18.1)[0] == 18
+    assert planned_one(network(9, losses=FALLING), seconds=SAFETY * 17.9)[0] == 9
 
 
 def test_votes_are_not_counted_twice_where_members_are_trained_again():
