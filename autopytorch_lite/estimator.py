@@ -71,7 +71,7 @@ class _AutoTabular(BaseEstimator):
         portfolio: str | Path | Sequence[Config] | None = "default",
         min_budget: int | None = None,
         max_budget: int | None = None,
-        eta: int = 3,
+        eta: int = 2,
         resampling: Any = "auto",
         refit: bool | str = "auto",
         ensemble_size: int = 50,

@@ -104,7 +104,7 @@ def resolve_budgets(arguments: Mapping[str, Any], of_space: Mapping[str, int], i
 
     What is not said is taken from the search space if it was made for certain budgets, as those of the paper were;
     otherwise by the number of rows: the more rows, the more steps an epoch has, and the fewer epochs are needed. The
-    lowest rung then has a ninth of the epochs: two promotions with eta=3.
+    lowest rung then has about a ninth of the epochs: three promotions with eta=2, 10, 20, 40 and 81 epochs.
 
     Raises:
         BudgetError: the lowest rung would be above the highest.
