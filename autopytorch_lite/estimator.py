@@ -390,7 +390,7 @@ class AutoTabularClassifier(ClassifierMixin, _AutoTabular):
         min_budget: epochs of the lowest rung; None: a ninth of `max_budget`, or what the search space says.
         max_budget: epochs of a full training, for which learning-rate schedules are laid out; None: by the number of
             rows (81 up to 4,000, 54 up to 15,000, else 27), or what the search space says.
-        eta: one of `eta` configurations is promoted to the next rung.
+        eta: a rung has `eta` times the epochs of the one before; about one of `eta` configurations is promoted to it.
         resampling: "auto", a holdout fraction, a number of folds, a scikit-learn splitter, or index pairs.
         refit: whether, at the end, models of the ensemble are trained again on all rows, those held out for validation
             included, and vote instead of those of the search; as far as time goes, of which some seconds are kept for
