@@ -34,7 +34,7 @@ from autopytorch_lite.types import Array, FloatArray, IntArray
 
 CURVES = ("val_score", "val_loss", "train_score", "train_loss", "learning_rate", "seconds")
 MAX_SCORED_TRAIN_ROWS = 10_000
-MIN_SCORED_TRAIN_ROWS = 2_000
+MIN_SCORED_TRAIN_ROWS = 500
 
 Score: TypeAlias = Callable[..., float]
 """(predictions, targets) -> number, lower is better; called with the weights, too, if the rows have any."""
@@ -187,7 +187,7 @@ class Trainer:
         """Train until `n_epochs` epochs are done in total, or early stopping or `should_stop` ends it.
 
         After each epoch loss and score are computed in evaluation mode, on all validation rows and on a fixed, seeded
-        subset of the training rows: a tenth of them, but at least 2,000 and at most 10,000. That keeps evaluation a
+        subset of the training rows: a tenth of them, but at least 500 and at most 10,000. That keeps evaluation a
         small share of the time.
 
         Args:
