@@ -15,9 +15,9 @@ BASELINE_ORIGIN = "user"
 
 OPENING_S = 1.0
 """The first entry may take so many seconds, if there is one that takes no more."""
-LARGEST_SHARE = 0.2
+LARGEST_SHARE = 1 / 3
 """An entry that takes more than this share of what an evaluation may take is left out: there would be no time to go on
-with it, to three and nine times its budget."""
+with it, to twice and four times its budget."""
 
 
 class Portfolio:
