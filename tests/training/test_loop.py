@@ -255,7 +255,7 @@ def test_large_training_sets_are_scored_on_a_fixed_subset(make_trainer):
         return 0.0
 
     make_trainer(linear_network(2, 1), regression=True, score=score, batch_size=512).fit(train, val, 2)
-    assert lengths == [2000, 30, 2000, 30]
+    assert lengths == [500, 30, 500, 30]
     assert firsts[0] == firsts[2]
 
 
