@@ -12,8 +12,10 @@ from autopytorch_lite.execution.costs import EvaluationCosts
 from autopytorch_lite.history.trial import Finished, Proposal
 
 HEAD_START_S = 5.0
-"""Here no limit can be enforced on an evaluation. So it has to be expected to take less, and to be sure to take less
-than twice that. It is about what a worker needs to load its libraries."""
+"""Here no limit can be enforced on an evaluation. So it has to be expected to take less. It is about what a
+worker needs to load its libraries."""
+SURE_S = 12.5
+"""And it has to be sure to take less than this."""
 
 
 def is_short(first: Proposal, costs: EvaluationCosts, time_limit_s: float | None = None) -> bool:
@@ -24,7 +26,7 @@ def is_short(first: Proposal, costs: EvaluationCosts, time_limit_s: float | None
         costs: what evaluations take.
         time_limit_s: of the search, seconds; the evaluation has to be sure to take less than half of it.
     """
-    most_s = 2 * HEAD_START_S if time_limit_s is None else min(2 * HEAD_START_S, time_limit_s / 2)
+    most_s = SURE_S if time_limit_s is None else min(SURE_S, time_limit_s / 2)
     asked = first.config, first.budget
     return costs.expected_s(*asked) <= HEAD_START_S and costs.safe_s(*asked) <= most_s
 
