@@ -387,7 +387,7 @@ class AutoTabularClassifier(ClassifierMixin, _AutoTabular):
         search_space: name of a file in `search_spaces`, a path to one, or a mapping of edits of the default, such as
             ``{"optimizer:__choice__": ["adamw"], "backbone:shaped_mlp:num_layers": {"low": 2, "high": 4}}``.
         portfolio: name, path or list of configurations that are evaluated first, in order; None: none.
-        min_budget: epochs of the lowest rung; None: a ninth of `max_budget`, or what the search space says.
+        min_budget: least epochs of the lowest rung; None: a ninth of `max_budget`, or what the search space says.
         max_budget: epochs of a full training, for which learning-rate schedules are laid out; None: by the number of
             rows (81 up to 4,000, 54 up to 15,000, else 27), or what the search space says.
         eta: a rung has `eta` times the epochs of the one before; about one of `eta` configurations is promoted to it.
