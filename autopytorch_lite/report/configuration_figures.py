@@ -56,7 +56,8 @@ def configurations_panel(run: RunRecord) -> Panel | None:
     names = [name for name, _ in ranked[:MAX_AXES]]
     axes = [hyperparameter_axis(name, [configs[line.key].get(name) for line in shown]) for name in names]
     axes.append(_loss_axis([float(line.loss or 0.0) for line in shown], loss_words(run.metric)))
-    figure = new_figure(height=460, margin={"l": 70, "r": 80, "t": 70, "b": 30})
+    longest = max(len(text) for text in axes[0].tick_texts)
+    figure = new_figure(height=460, margin={"l": max(70, 16 + 6 * longest), "r": 80, "t": 70, "b": 30})
     figure.add_parcoords(
         dimensions=[_dimension(axis) for axis in axes],
         line={"color": shortened(_order(shown)), "colorscale": _best_is_dark(), "cmin": 0, "cmax": 1},

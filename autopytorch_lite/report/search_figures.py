@@ -12,7 +12,7 @@ from autopytorch_lite.history.summary import open_proposals, proposals
 from autopytorch_lite.history.trial import Finished, Proposal, Status, TrialKey
 from autopytorch_lite.pipeline.graph import learner_of
 from autopytorch_lite.report.record import RunRecord
-from autopytorch_lite.report.tables import ensemble_weights, evaluations, incumbents
+from autopytorch_lite.report.tables import Incumbent, ensemble_weights, evaluations, incumbents
 from autopytorch_lite.report.theme import (
     ACCENT,
     FAILURE,
@@ -23,6 +23,7 @@ from autopytorch_lite.report.theme import (
     budget_colors,
     loss_axis,
     new_figure,
+    round_ticks,
     shortened,
 )
 from autopytorch_lite.report.words import counted, duration, listed, loss_words, measured
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 MAX_POINTS = 2000
 MAX_CURVES = 120
+LONG = 30
+"""Epochs, from which on their axis is logarithmic."""
 
 
 def incumbent_panel(run: RunRecord) -> Panel | None:
@@ -40,7 +43,6 @@ def incumbent_panel(run: RunRecord) -> Panel | None:
     if not found:
         return None
     ok = [line for line in evaluations(run.lines) if line.ok and line.loss is not None]
-    words = loss_words(run.metric)
     figure = new_figure(x="seconds of search", y=run.loss_label, hovermode="closest")
     _add_evaluations(figure, ok, proposals(run.lines))
     end = max(line.finished_s for line in ok)
@@ -60,17 +62,26 @@ def incumbent_panel(run: RunRecord) -> Panel | None:
     trajectory = _add_trajectory(figure, run, end)
     figure.update_yaxes(**loss_axis([*(line.loss for line in ok), *trajectory]))
     figure.update_xaxes(rangemode="tozero")
-    last = found[-1]
-    budget = counted(last.key.budget, "epoch")
-    what = "configuration" if run.task is None else "model"
-    title = f"The best {what} at {budget} has {words} {measured(last.loss)}, found after {duration(last.seconds)}"
-    if run.ensemble:
-        title += f"; the ensemble reaches {measured(run.ensemble['loss'])}"
+    title = _best_sentence(run, found[-1], min(ok, key=lambda line: float(line.loss or 0.0)))
     caption = (
         "Points are evaluations, darker for larger budgets. The line is the incumbent: the best on the largest budget "
         "so far, so it may rise when the first trial on a larger budget ends."
     )
-    return Panel("incumbent", f"{title}.", caption, figure)
+    return Panel("incumbent", title, caption, figure)
+
+
+def _best_sentence(run: RunRecord, incumbent: Incumbent, best: Finished) -> str:
+    """The finding: a search over a function ends with the incumbent, one over tables may use any budget."""
+    words = loss_words(run.metric)
+    if run.task is None:
+        budget, loss, after_s = incumbent.key.budget, incumbent.loss, incumbent.seconds
+    else:
+        budget, loss, after_s = best.key.budget, float(best.loss or 0.0), best.finished_s
+    what, epochs = "configuration" if run.task is None else "model", counted(budget, "epoch")
+    title = f"The best {what} has {words} {measured(loss)} at {epochs}, found after {duration(after_s)}"
+    if run.ensemble:
+        title += f"; the ensemble reaches {measured(run.ensemble['loss'])}"
+    return f"{title}."
 
 
 def _add_evaluations(figure: go.Figure, ok: Sequence[Finished], proposed: dict[TrialKey, Proposal]) -> None:
@@ -127,8 +138,8 @@ def curves_panel(run: RunRecord) -> Panel | None:
         _add_curves(figure, of_budget, proposed, color=color, name=f"up to {counted(budget, 'epoch')}")
     figure.update_traces(opacity=0.9 if len(shown) <= 30 else 0.55)
     _add_failed_ends(figure, ended, shown)
-    if max(max(len(line.curve) for line in shown), 1) > 30:
-        figure.update_xaxes(type="log")
+    if (n_epochs := max(len(line.curve) for line in shown)) > LONG:
+        figure.update_xaxes(type="log", tickvals=round_ticks(1, n_epochs, is_log=True))
     figure.update_yaxes(**loss_axis(np.concatenate([line.curve for line in shown])))
     n_stopped = sum(line.status is Status.STOPPED for line in shown)
     n_long = sum(line.key.budget == max(reached) and line.status is not Status.STOPPED for line in shown)

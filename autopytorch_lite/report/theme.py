@@ -119,8 +119,11 @@ def loss_axis(losses: Any) -> dict[str, Any]:
         return {}
     low, high = float(finite.min()), float(finite.max())
     if low > 0 and high / low > 4:
-        ticks = round_ticks(low / 1.3, high * 1.3, is_log=True)
-        return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
+        space = (high / low) ** 0.05
+        low, high = low / space, high * space
+        ticks = round_ticks(low, high, is_log=True)
+        labels, bounds = [f"{tick:g}" for tick in ticks], [float(np.log10(low)), float(np.log10(high))]
+        return {"type": "log", "range": bounds, "tickvals": ticks, "ticktext": labels}
     tenth, last_tenth = (float(value) for value in np.quantile(finite, [0.1, 0.9]))
     top = min(high, last_tenth + 1.5 * (last_tenth - tenth))
     margin = 0.06 * (top - low) or 0.05 * abs(low) or 0.05
@@ -134,7 +137,7 @@ def round_ticks(low: float, high: float, *, is_log: bool) -> list[float]:
         step = next(step * factor for factor in (1, 2, 2.5, 5, 10) if (high - low) / (step * factor) <= 5)
         return [float(tick) for tick in np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step]
     powers = np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
-    for factors in ((1,), (1, 3), (1, 2, 5)):
+    for factors in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
         ticks = [float(factor * 10.0**power) for power in powers for factor in factors]
         ticks = [tick for tick in ticks if low <= tick <= high]
         if len(ticks) >= 4:

@@ -48,7 +48,7 @@ def number(value: Any, digits: int = 4) -> str:
     if isinstance(value, bool | str):
         return str(value)
     if isinstance(value, int) or (float(value).is_integer() and abs(value) < 1e6):
-        return f"{int(value):,}".replace(",", " ")
+        return f"{int(value):,}"
     return f"{value:.{digits}g}"
 
 
@@ -57,7 +57,7 @@ def measured(value: float | None) -> str:
     if value is None or math.isnan(value):
         return "–"
     if 1e4 <= abs(value) < 1e9:
-        return f"{value:,.0f}".replace(",", " ")
+        return f"{value:,.0f}"
     return f"{value:#.4g}".rstrip(".") if 1e-3 <= abs(value) < 1e4 else f"{value:.4g}"
 
 
@@ -79,7 +79,7 @@ def duration(seconds: float | None) -> str:
 
 def counted(n: int, noun: str, plural: str | None = None) -> str:
     """A count with its noun: "1 epoch", "3 epochs"."""
-    return f"{n:,} {noun if n == 1 else plural or noun + 's'}".replace(",", " ")
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
 
 
 def listed(counts: Mapping[str, int]) -> str:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from autopytorch_lite.history.trial import Finished, Proposal, Proposed, Status, TrialKey
-from autopytorch_lite.report.configuration_figures import hyperparameter_axis
+from autopytorch_lite.report.configuration_figures import configurations_panel, hyperparameter_axis
 from autopytorch_lite.report.figures import panels
 from autopytorch_lite.report.prediction_figures import (
     MAX_SCATTER,
@@ -149,6 +149,31 @@ def test_loss_axes_are_logarithmic_for_wide_spreads_and_cut_the_tail_of_narrow_o
     assert narrow["range"][1] < 2
     assert loss_axis([float("nan")]) == {}
     assert loss_axis([1.0, 1.0])["range"] == [0.95, 1.05]
+
+
+def test_a_narrow_logarithmic_axis_has_several_labels_within_its_bounds():
+    axis = loss_axis([0.0574, 0.0681, 0.25])
+    low, high = (10**bound for bound in axis["range"])
+    assert low < 0.0574 < 0.25 < high
+    assert len(axis["tickvals"]) >= 4 and all(low <= tick <= high for tick in axis["tickvals"])
+
+
+def test_the_title_names_the_best_model_at_whatever_budget():
+    lines = [*trial(0, [3.0, 0.5]), *trial(1, [3.0, 2.0, 1.0])]
+    assert incumbent_panel(record(lines)).title.startswith("The best model has log loss 0.5000 at 2 epochs")
+
+
+def test_the_axis_of_many_epochs_is_labelled_with_whole_epochs():
+    axis = curves_panel(record(trial(0, list(np.linspace(3.0, 1.0, 81))))).figure.layout.xaxis
+    assert axis.type == "log" and list(axis.tickvals) == [1, 3, 10, 30]
+
+
+def test_long_names_of_levels_have_room():
+    learners = ("hist_gradient_boosting", "linear", "extra_trees")
+    lines = [line for i in range(21) for line in trial(i, [1.0 + i % 3], **{"learner:__choice__": learners[i % 3]})]
+    panel = configurations_panel(record(lines))
+    assert panel is not None and panel.figure.data[0].dimensions[0].label == "learner"
+    assert panel.figure.layout.margin.l > 6 * len("hist gradient boosting")
 
 
 def test_ticks_are_round_few_and_inside():

@@ -41,11 +41,11 @@ def test_hyperparameters_are_shortened_but_stay_distinct():
 
 def test_losses_keep_four_digits():
     assert [measured(value) for value in (0.98, 57.314, 0.1, 12345.6, 1e-6, None)] == [
-        "0.9800", "57.31", "0.1000", "12 346", "1e-06", "–",
+        "0.9800", "57.31", "0.1000", "12,346", "1e-06", "–",
     ]  # fmt: skip
 
 
 def test_numbers():
     assert [number(value) for value in (None, float("nan"), 3, 2.0, 0.123456, 12345678)] == [
-        "–", "–", "3", "2", "0.1235", "12 345 678",
+        "–", "–", "3", "2", "0.1235", "12,345,678",
     ]  # fmt: skip
