@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.colors import qualitative
 
+from autopytorch_lite.report.theme import round_ticks
 from autopytorch_lite.types import FloatArray
 from benchmarks.tabular.summary import Summary
 
@@ -23,7 +24,8 @@ def write_page(summary: Summary, path: Path) -> None:
     figures = [difference_figure(summary), win_figure(summary)] if len(summary.compared) > 1 else []
     if summary.trajectories:
         figures.append(anytime_figure(summary.trajectories))
-    parts = [figure.to_html(full_html=False, include_plotlyjs=i == 0) for i, figure in enumerate(figures)]
+    shown = {"full_html": False, "config": {"displayModeBar": False}}
+    parts = [figure.to_html(include_plotlyjs=i == 0, **shown) for i, figure in enumerate(figures)]
     body = "\n".join(parts) or "<p>Two systems are needed for a comparison.</p>"
     head = '<!doctype html><html><head><meta charset="utf-8"><title>Comparison of systems</title></head>'
     path.write_text(f"{head}<body>{body}</body></html>\n", encoding="utf-8")
@@ -120,9 +122,13 @@ def anytime_figure(trajectories: Trajectories) -> go.Figure:
             colour = qualitative.Dark24[number % len(qualitative.Dark24)]
             mean = np.mean(curves, axis=0)
             figure.add_scatter(x=moments, y=mean, mode="lines", name=name, line={"shape": "hv", "color": colour})
-    figure.update_xaxes(type="log", title="seconds of search")
-    figure.update_yaxes(title="validation loss of the ensemble, 0: lowest reached by any, 1: highest first one")
-    title = f"Over time, mean over {len(common)} tables (validation rows, the first seed)"
+    ticks = round_ticks(moments[0], moments[-1], is_log=True)
+    figure.update_xaxes(type="log", title="seconds of search", tickvals=ticks)
+    figure.update_yaxes(title="validation loss of the ensemble, scaled")
+    title = (
+        f"Over time, mean over {len(common)} tables (validation rows, the first seed); "
+        "on each, 0 is the lowest loss that any reached, 1 the highest first one"
+    )
     figure.update_layout(title=title, template="plotly_white", width=_WIDTH, height=600)
     return figure
 
