@@ -71,7 +71,7 @@ class _AutoTabular(BaseEstimator):
         portfolio: str | Path | Sequence[Config] | None = "default",
         min_budget: int | None = None,
         max_budget: int | None = None,
-        eta: int = 2,
+        eta: int | None = None,
         resampling: Any = "auto",
         refit: bool | str = "auto",
         ensemble_size: int = 50,
@@ -391,6 +391,7 @@ class AutoTabularClassifier(ClassifierMixin, _AutoTabular):
         max_budget: epochs of a full training, for which learning-rate schedules are laid out; None: by the number of
             rows (81 up to 4,000, 54 up to 15,000, else 27), or what the search space says.
         eta: a rung has `eta` times the epochs of the one before; about one of `eta` configurations is promoted to it.
+            None: 2 up to 15,000 rows, else 3, as every further rung costs those that begin anew a whole training.
         resampling: "auto", a holdout fraction, a number of folds, a scikit-learn splitter, or index pairs.
         refit: whether, at the end, models of the ensemble are trained again on all rows, those held out for validation
             included, and vote instead of those of the search; as far as time goes, of which some seconds are kept for

@@ -26,6 +26,8 @@ MIN_CELLS_FOR_CUDA = 2_000_000
 """Under device="auto", tables with fewer cells (rows x columns) stay on the CPU: a GPU costs more than it saves."""
 EPOCHS_BY_ROWS = ((4_000, 81), (15_000, 54), (math.inf, 27))
 """Epochs of a full training for tables of at most so many rows."""
+ETA_BY_ROWS = ((15_000, 2), (math.inf, 3))
+"""How many times the epochs of the rung below a rung has, for tables of at most so many rows."""
 
 
 def check_arguments(arguments: Mapping[str, Any]) -> None:
@@ -48,7 +50,9 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
     for name in ("min_budget", "max_budget"):
         _check_number(name, arguments[name], Integral, _is_positive, "an integer of at least 1 or None", optional=True)
     _check_number("ensemble_size", arguments["ensemble_size"], Integral, _is_positive, "an integer of at least 1")
-    _check_number("eta", arguments["eta"], Integral, lambda value: value >= 2, "an integer of at least 2")
+    _check_number(
+        "eta", arguments["eta"], Integral, lambda value: value >= 2, "an integer of at least 2 or None", optional=True
+    )
     _check_number(
         "n_jobs", arguments["n_jobs"], Integral, lambda value: value != 0, "a non-zero integer or None", optional=True
     )
@@ -88,7 +92,7 @@ def resolve_request(arguments: Mapping[str, Any], info: DatasetInfo) -> tuple[Ru
         portfolio=tuple(adapt_portfolio(_configs(arguments["portfolio"]), space, graph, info)),
         min_budget=min_budget,
         max_budget=max_budget,
-        eta=int(arguments["eta"]),
+        eta=int(arguments["eta"] or _by_rows(ETA_BY_ROWS, info)),
         ensemble_size=int(arguments["ensemble_size"]),
         device=resolve_device(arguments["device"], info)[0],
         precision=_resolve_precision(arguments["precision"]),
@@ -104,18 +108,22 @@ def resolve_budgets(arguments: Mapping[str, Any], of_space: Mapping[str, int], i
 
     What is not said is taken from the search space if it was made for certain budgets, as those of the paper were;
     otherwise by the number of rows: the more rows, the more steps an epoch has, and the fewer epochs are needed. The
-    lowest rung then has about a ninth of the epochs: three promotions with eta=2, 10, 20, 40 and 81 epochs.
+    lowest rung then has about a ninth of the epochs.
 
     Raises:
         BudgetError: the lowest rung would be above the highest.
     """
-    by_rows = next(epochs for n_rows, epochs in EPOCHS_BY_ROWS if info.n_rows <= n_rows)
-    max_budget = int(arguments["max_budget"] or of_space.get("max_budget", by_rows))
+    max_budget = int(arguments["max_budget"] or of_space.get("max_budget", _by_rows(EPOCHS_BY_ROWS, info)))
     of_nothing = of_space.get("min_budget", max_budget // 9)
     min_budget = int(arguments["min_budget"] or max(1, min(of_nothing, max_budget)))
     if min_budget > max_budget:
         raise BudgetError(f"min_budget must not be above max_budget, got {min_budget=} and {max_budget=} epochs.")
     return min_budget, max_budget
+
+
+def _by_rows(values: Sequence[tuple[float, int]], info: DatasetInfo) -> int:
+    """The value of the first bound that the number of rows does not exceed."""
+    return next(value for most, value in values if info.n_rows <= most)
 
 
 def resolve_seed(random_state: Any) -> int:

@@ -83,7 +83,9 @@ def _column_kinds(context: click.Context, parameter: click.Parameter, values: tu
 @click.option("--learners", help="'all', 'neural', 'traditional', or names separated by commas.")
 @click.option("--min-budget", type=click.IntRange(min=1), help="Epochs of the lowest rung.")
 @click.option("--max-budget", type=click.IntRange(min=1), help="Epochs of a full training.")
-@click.option("--eta", type=click.IntRange(min=2), help="One of ETA configurations is promoted.")
+@click.option(
+    "--eta", type=click.IntRange(min=2), help="One of ETA configurations is promoted, to ETA times the epochs."
+)
 @click.option("--resampling", callback=_resampling, help="'auto', a number of folds, or a validation fraction.")
 @click.option(
     "--refit/--no-refit", default=None, help="Train models of the ensemble again on all rows at the end, or never."
