@@ -4,10 +4,13 @@ python -m benchmarks.tabular DATA_FOLDER --tables adult,shuttle --time 120 --job
 python -m benchmarks.tabular DATA_FOLDER --systems comparison --time 120 --jobs 2 --environments ENV --out RESULTS
 python -m benchmarks.tabular DATA_FOLDER --systems ablation --time 120 --jobs 2 --out RESULTS
 python -m benchmarks.tabular table RESULTS          # again, from the rows that are there
+python -m benchmarks.tabular worth RESULTS          # losses of the others beside those of ours
+python -m benchmarks.tabular parts RESULTS DATA_FOLDER          # what families are worth in runs that were kept
 """
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import time
@@ -26,9 +29,11 @@ from benchmarks.commands import RunByDefault, names
 from benchmarks.portfolio.files import read_portfolio
 from benchmarks.tables import TEST_FRACTION, Table, choose, read_manifest, split
 from benchmarks.tabular.fits import Constraint, measure
-from benchmarks.tabular.results import Results, Row, RowKey, read_rows
+from benchmarks.tabular.parts import measure_parts
+from benchmarks.tabular.results import Results, Row, RowKey, read_rows, run_dir
 from benchmarks.tabular.summary import Summary, summarise
 from benchmarks.tabular.systems import BASELINE, GROUPS, OURS, SYSTEMS, System, expand, find_system
+from benchmarks.tabular.worth import losses_of_systems, worth_table
 from benchmarks.tabular.writing import write_summary
 
 PACKAGES = ("torch", "scikit-learn", "numpy", "pandas", "ConfigSpace")
@@ -44,7 +49,7 @@ class Plan:
         n_seeds: splits, from seed 0.
         constraint: limits and metric.
         environments: folder of the environments of public systems; None: there is none.
-        run_dirs: where runs of ours are kept; None: nowhere.
+        keep_in: folder of results that keeps runs of ours; None: they are not kept.
         portfolios: file of portfolios without each table; None: ours has its default portfolio.
     """
 
@@ -53,7 +58,7 @@ class Plan:
     n_seeds: int
     constraint: Constraint
     environments: Path | None = None
-    run_dirs: Path | None = None
+    keep_in: Path | None = None
     portfolios: Path | None = None
 
     def system(self, key: RowKey) -> System:
@@ -150,7 +155,7 @@ def run(
             seeds,
             Constraint(time_limit, n_trials, jobs, space, binary_metric),
             None if environments is None else environments.resolve(),
-            out / "runs" if keep_runs else None,
+            out if keep_runs else None,
             portfolios,
         )
         repeated = expand(names(again))
@@ -170,6 +175,41 @@ def table(out: Path, systems: str) -> None:
     """Write tables and figures of RESULTS again, from the rows that are there."""
     try:
         _write(out, expand(names(systems)))
+    except AutoPyTorchLiteError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@main.command()
+@click.argument("out", metavar="RESULTS", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--whole", default="ours-all", show_default=True, help="The system that others are compared with.")
+@click.option(
+    "--after",
+    type=click.FloatRange(min=0),
+    help="Losses on validation rows after so many seconds of search, instead of those on unseen rows at the end.",
+)
+def worth(out: Path, whole: str, after: float | None) -> None:
+    """Tell by how much the other systems' losses are above those of one that lacks nothing, on the same tables."""
+    try:
+        losses = losses_of_systems(read_rows(out), whole, after)
+        click.echo("\n".join(worth_table(losses, f"instead of {whole}")))
+    except AutoPyTorchLiteError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@main.command()
+@click.argument("out", metavar="RESULTS", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", metavar="DATA_FOLDER", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--system", default="ours-no-refit", show_default=True, help="Whose runs.")
+def parts(out: Path, folder: Path, system: str) -> None:
+    """Tell what an ensemble and each family are worth, from the runs that --keep-runs left in RESULTS.
+
+    Ensembles are selected again from a run's trials without some of them, and scored on the unseen rows of DATA_FOLDER.
+    RESULTS/parts.jsonl gets the losses, a line per table and seed.
+    """
+    try:
+        rows = measure_parts(read_manifest(folder), out, system)
+        (out / "parts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        click.echo("\n".join(worth_table([row["losses"] for row in rows], "without")))
     except AutoPyTorchLiteError as error:
         raise click.ClickException(str(error)) from error
 
@@ -195,14 +235,13 @@ def _missing(plan: Plan, results: Results) -> Iterator[tuple[Table, RowKey]]:
 
 
 def _row(plan: Plan, chosen: Table, key: RowKey) -> Row:
-    run_dir = None if plan.run_dirs is None else plan.run_dirs / "_".join(map(str, key))
     row = measure(
         plan.system(key),
         split(chosen, key.seed),
         key.seed,
         plan.constraint,
         environments=plan.environments,
-        run_dir=run_dir,
+        run_dir=None if plan.keep_in is None else run_dir(plan.keep_in, key),
     )
     return {"task": chosen.task.value, "finished": datetime.now(UTC).isoformat(timespec="seconds"), **row}
 

@@ -113,7 +113,7 @@ def _write_job(
     if data.task.is_classification:
         classes, target = np.unique(target, return_inverse=True)
     np.save(folder / "target.npy", target.astype(np.int64 if classes is not None else np.float64))
-    train, test = _with_categories(data)
+    train, test = with_categories(data)
     for name, frame in (("train", train), ("test", test)):
         frame.to_csv(folder / f"{name}.csv", index=False)
     job = {
@@ -138,7 +138,7 @@ def _options_of_ours(constraint: Constraint, run_dir: Path | None) -> dict[str, 
     return {"search_space": str(space.resolve()) if space.is_file() else constraint.search_space, **kept}
 
 
-def _with_categories(data: Split) -> tuple[pd.DataFrame, pd.DataFrame]:
+def with_categories(data: Split) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Both frames; all that is not a number is a category, whose levels are texts and the same in both."""
     frame = pd.concat([data.X_train, data.X_test])
     for name in frame.select_dtypes(exclude=["number", "bool"]).columns:
@@ -157,7 +157,7 @@ def _outcome(folder: Path, ended: Ended, data: Split, classes: Array | None, met
         said = _read_json(folder / "error.json") or {"reason": ended.reason, "traceback": ended.log}
         raise FitError(said["reason"], said["traceback"])
     return {
-        "metrics": _scores(data, np.load(folder / "predictions.npy"), classes, metric),
+        "metrics": score_predictions(data, np.load(folder / "predictions.npy"), classes, metric),
         **facts,
         "predict_10k_seconds": None,
         "predict_row_ms": None,
@@ -170,7 +170,9 @@ def _outcome(folder: Path, ended: Ended, data: Split, classes: Array | None, met
     }
 
 
-def _scores(data: Split, predicted: FloatArray, classes: Array | None, metric: str) -> Mapping[str, float | None]:
+def score_predictions(
+    data: Split, predicted: FloatArray, classes: Array | None, metric: str
+) -> Mapping[str, float | None]:
     if not np.isfinite(predicted).all():
         raise FitError("predictions must be finite numbers, some are not")
     if classes is None:

@@ -25,6 +25,16 @@ class RowKey(NamedTuple):
     seed: int
 
 
+def key_of(row: Row) -> RowKey:
+    """What a row is about."""
+    return RowKey(row["table"], row["system"], row["seed"])
+
+
+def run_dir(out: Path, key: RowKey) -> Path:
+    """Where `--keep-runs` leaves the run of a row, in a folder of results."""
+    return out / "runs" / "_".join(map(str, key))
+
+
 _EARLIER = {"binary_metric": "log_loss"}
 """What constraints were that did not tell it yet."""
 
@@ -112,7 +122,7 @@ def _read_rows(path: Path) -> dict[RowKey, Row]:
     for number, line in enumerate(whole.splitlines(), start=1):
         try:
             row = json.loads(line)
-            rows[RowKey(row["table"], row["system"], row["seed"])] = row
+            rows[key_of(row)] = row
         except (ValueError, KeyError, TypeError) as error:
             raise HistoryError(f"Line {number} of {path} is damaged: {error}.") from error
     return rows
