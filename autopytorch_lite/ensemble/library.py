@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -173,7 +173,7 @@ class Library:
         seed: int,
         out_of_time: Callable[[], bool] = lambda: False,
         latency: Latency | None = None,
-        without: str | None = None,
+        without: Collection[str] = (),
     ) -> Ensemble | None:
         """Select an ensemble from the candidates; None while there is none.
 
@@ -183,9 +183,9 @@ class Library:
             out_of_time: asked after every step; the path ends early when it says so.
             latency: the limit on the time that a row takes, and what is known of that time. Where no candidate keeps
                 it, the ensemble is the one that comes nearest.
-            without: a learner whose trials are left out.
+            without: learners whose trials are left out.
         """
-        keys = [key for key in self.ranked() if self.learner(key) != without]
+        keys = [key for key in self.ranked() if self.learner(key) not in without]
         if not keys:
             return None
         options: dict[str, Any] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,8 +123,8 @@ def _selected_again(run: RunRecord, learners: Iterable[str]) -> tuple[float | No
     """Loss of the ensemble selected as the run did, and without each learner; nothing where files are gone."""
     try:
         library = _library(run)
-        whole = _selection(run, library, None)
-        without = {learner: _selection(run, library, learner) for learner in learners}
+        whole = _selection(run, library)
+        without = {learner: _selection(run, library, {learner}) for learner in learners}
     except (OSError, HistoryError):
         return None, {}
     losses = {learner: ensemble.loss for learner, ensemble in without.items() if ensemble is not None}
@@ -144,7 +144,7 @@ def _library(run: RunRecord) -> Library:
     return library
 
 
-def _selection(run: RunRecord, library: Library, without: str | None) -> Ensemble | None:
+def _selection(run: RunRecord, library: Library, without: Collection[str] = ()) -> Ensemble | None:
     asked = run.about.get("request", {})
     limit_ms = asked.get("max_predict_ms_per_row")
     end = time.monotonic() + MAX_SELECTION_S

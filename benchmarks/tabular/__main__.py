@@ -180,17 +180,26 @@ def table(out: Path, systems: str) -> None:
 
 
 @main.command()
-@click.argument("out", metavar="RESULTS", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument(
+    "outs",
+    metavar="RESULTS...",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+)
 @click.option("--whole", default="ours-all", show_default=True, help="The system that others are compared with.")
 @click.option(
     "--after",
     type=click.FloatRange(min=0),
     help="Losses on validation rows after so many seconds of search, instead of those on unseen rows at the end.",
 )
-def worth(out: Path, whole: str, after: float | None) -> None:
-    """Tell by how much the other systems' losses are above those of one that lacks nothing, on the same tables."""
+def worth(outs: Sequence[Path], whole: str, after: float | None) -> None:
+    """Tell by how much the other systems' losses are above those of one that lacks nothing, on the same tables.
+
+    Of a system with rows in several RESULTS the first ones count.
+    """
     try:
-        losses = losses_of_systems(read_rows(out), whole, after)
+        losses = losses_of_systems([row for out in outs for row in read_rows(out)], whole, after)
         click.echo("\n".join(worth_table(losses, f"instead of {whole}")))
     except AutoPyTorchLiteError as error:
         raise click.ClickException(str(error)) from error

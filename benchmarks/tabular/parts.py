@@ -9,8 +9,6 @@ import numpy as np
 
 from autopytorch_lite.ensemble.predictor import EnsemblePredictor
 from autopytorch_lite.errors import DataError
-from autopytorch_lite.history.trial import Proposed
-from autopytorch_lite.pipeline.graph import learner_of
 from autopytorch_lite.run import TableRun
 from benchmarks.scores import loss_of
 from benchmarks.tables import Split, Table, choose, split
@@ -49,7 +47,7 @@ def measure_parts(tables: Sequence[Table], out: Path, system: str) -> list[Row]:
 def losses_without(run: TableRun, data: Split, metric: str) -> Losses:
     """Losses on unseen rows of ensembles selected from a run's trials, with all of them and without some.
 
-    What only some trials are of is left out, one after another: each family, all networks, all boosting. What the
+    What only some candidates are of is left out, one after another: each family, all networks, all boosting. What the
     search would have done with their time is not told. Models of all rows do not vote, as they were trained for the
     members only.
 
@@ -58,20 +56,18 @@ def losses_without(run: TableRun, data: Split, metric: str) -> Losses:
         data: the split that the run is of.
         metric: of `benchmarks.scores`, that losses are of.
     """
-    lines = run.lines()
-    learners = {line.key.config_id: learner_of(line.proposal.config) for line in lines if isinstance(line, Proposed)}
-    families = sorted(set(learners.values()))
+    library = run.ensemble.library(run.lines())
+    families = sorted({library.learner(key) for key in library.ranked()})
 
-    def loss(left_out: Collection[str], size: int = run.request.ensemble_size) -> float | None:
-        library = run.ensemble.library(line for line in lines if learners[line.key.config_id] not in left_out)
-        ensemble = library.build(size=size, seed=run.request.seed)
+    def loss(without: Collection[str] = (), size: int = run.request.ensemble_size) -> float | None:
+        ensemble = library.build(size=size, seed=run.request.seed, without=without)
         return None if ensemble is None else _unseen_loss(run.ensemble.predictor(ensemble), data, metric)
 
     groups = {NETWORKS: [name for name in families if name.startswith("neural")]}
     groups["boosting"] = [name for name in families if name in BOOSTERS]
     groups |= {name: [name] for name in families}
-    losses = {WHOLE: loss(()), ENSEMBLE: loss((), size=1)}
-    losses |= {name: loss(left_out) for name, left_out in groups.items() if left_out}
+    losses = {WHOLE: loss(), ENSEMBLE: loss(size=1)}
+    losses |= {name: loss(without) for name, without in groups.items() if without}
     return {name: value for name, value in losses.items() if value is not None}
 
 

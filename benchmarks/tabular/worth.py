@@ -28,7 +28,7 @@ def losses_of_systems(rows: Iterable[Row], whole: str, after_s: float | None = N
     """Losses by system, for each table and seed that a system with all parts has a loss on; its own under `WHOLE`.
 
     Args:
-        rows: results; those without a loss are passed over.
+        rows: results; those without a loss are passed over, and all but the first of a system.
         whole: the system with all parts.
         after_s: what ensembles lost on validation rows after so many seconds of search; None: the loss on unseen rows.
 
@@ -40,7 +40,7 @@ def losses_of_systems(rows: Iterable[Row], whole: str, after_s: float | None = N
         loss = row_loss(row) if after_s is None else _loss_after(row, after_s)
         if loss is not None:
             system = WHOLE if row["system"] == whole else str(row["system"])
-            by_fit[key_of(row)._replace(system="")][system] = loss
+            by_fit[key_of(row)._replace(system="")].setdefault(system, loss)
     found = [losses for losses in by_fit.values() if WHOLE in losses]
     if not found:
         raise DataError(f"There is no result of {whole} to compare with.")

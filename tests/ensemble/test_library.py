@@ -132,7 +132,7 @@ def test_a_learner_can_be_left_out_of_an_ensemble():
     library = make_library()
     lines = [finished(i) for i in range(12)]
     library.extend([*with_learner("lightgbm", *lines[:6]), *with_learner("linear", *lines[6:])])
-    ensemble = library.build(size=9, seed=0, without="lightgbm")
+    ensemble = library.build(size=9, seed=0, without={"lightgbm"})
     assert {library.learner(key) for key, _ in ensemble.members} == {"linear"}
 
 
