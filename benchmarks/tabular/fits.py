@@ -173,6 +173,17 @@ def _outcome(folder: Path, ended: Ended, data: Split, classes: Array | None, met
 def score_predictions(
     data: Split, predicted: FloatArray, classes: Array | None, metric: str
 ) -> Mapping[str, float | None]:
+    """All scores of predictions for the unseen rows.
+
+    Args:
+        data: the split.
+        predicted: probabilities, shape (n_rows, n_classes), or values, shape (n_rows,).
+        classes: labels of the columns; None for regression.
+        metric: must be defined on these rows.
+
+    Raises:
+        FitError: predictions are not finite, probabilities do not sum to 1, or the metric is not defined.
+    """
     if not np.isfinite(predicted).all():
         raise FitError("predictions must be finite numbers, some are not")
     if classes is None:

@@ -17,7 +17,6 @@ from benchmarks.tabular.results import Row, is_ok, key_of, read_rows, run_dir
 from benchmarks.tabular.worth import WHOLE, Losses
 
 ENSEMBLE = "an ensemble (the best model instead)"
-NETWORKS = "networks"
 BOOSTERS = ("catboost", "hist_gradient_boosting", "lightgbm", "xgboost")
 
 
@@ -63,7 +62,7 @@ def losses_without(run: TableRun, data: Split, metric: str) -> Losses:
         ensemble = library.build(size=size, seed=run.request.seed, without=without)
         return None if ensemble is None else _unseen_loss(run.ensemble.predictor(ensemble), data, metric)
 
-    groups = {NETWORKS: [name for name in families if name.startswith("neural")]}
+    groups = {"networks": [name for name in families if name.startswith("neural")]}
     groups["boosting"] = [name for name in families if name in BOOSTERS]
     groups |= {name: [name] for name in families}
     losses = {WHOLE: loss(), ENSEMBLE: loss(size=1)}

@@ -15,7 +15,7 @@ from benchmarks.markdown import table as markdown_table
 from benchmarks.tabular.results import Row, RowKey, is_ok, key_of, row_loss
 
 Losses = dict[str, float]
-"""Loss on the unseen rows of one table and seed, by what was left out."""
+"""Losses on one table and seed, by what was left out."""
 
 WHOLE = "nothing"
 """What is left out where all is there."""
@@ -56,9 +56,11 @@ def _loss_after(row: Row, seconds: float) -> float | None:
 def worth_table(all_losses: Sequence[Losses], what: str) -> list[str]:
     """Markdown: by how much the loss grows, most first, on the tables and seeds where both losses are known.
 
+    Means are geometric, intervals bootstrapped (95 %).
+
     Args:
         all_losses: of each table and seed.
-        what: heading of the parts or systems. Means are geometric, with bootstrap intervals (95 %).
+        what: heading of the parts or systems.
     """
     parts = dict.fromkeys(part for losses in all_losses for part in losses if part != WHOLE)
     growths = {part: [_growth(losses, part) for losses in all_losses if part in losses] for part in parts}
