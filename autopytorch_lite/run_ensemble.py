@@ -74,7 +74,7 @@ class RunEnsemble:
         start = time.monotonic()
         asked = self.run.request
         if latency is None and asked.max_predict_ms_per_row is not None:
-            latency = Latency(asked.max_predict_ms_per_row)
+            latency = library.latency(asked.max_predict_ms_per_row)
         return library.build(
             size=asked.ensemble_size,
             seed=asked.seed,
@@ -97,15 +97,16 @@ class RunEnsemble:
             ensemble = self.select(library, max_seconds=max_seconds)
             return None if ensemble is None else self._lighter(library, ensemble, self.predictor(ensemble))
         end = math.inf if max_seconds is None else time.monotonic() + 2 * max_seconds
+        latency = library.latency(limit_ms)
         served = select_under_limit(
             library,
-            Latency(limit_ms),
+            latency,
             select=lambda latency: cast(Ensemble, self.select(library, max_seconds=max_seconds, latency=latency)),
             load=self.predictor,
             rows=self._raw_rows(),
             out_of_time=lambda: time.monotonic() > end,
         )
-        self._warn_above(limit_ms, served)
+        self._warn_above(latency, served)
         return served.ensemble, served.predictor
 
     def thinned(self, ensemble: Ensemble, predictor: EnsemblePredictor) -> tuple[Ensemble, EnsemblePredictor]:
@@ -155,14 +156,15 @@ class RunEnsemble:
         table = data.schema.decode(data.table.take(at))
         return [table[i : i + 1] for i in range(len(at))]
 
-    def _warn_above(self, limit_ms: float, served: Served) -> None:
-        if served.timing.total_ms <= limit_ms:
+    def _warn_above(self, latency: Latency, served: Served) -> None:
+        takes_ms = latency.total_ms(served.timing)
+        if takes_ms <= latency.limit_ms:
             return
         key = served.ensemble.members[0].key
         learner = served.predictor.members[0].learners[0].config
         warnings.warn(
-            f"max_predict_ms_per_row={limit_ms:g} cannot be kept: the fastest model, configuration {key.config_id} "
-            f"({learner_of(learner)}), takes {served.timing.total_ms:.3g} ms for one row, {served.timing.fixed_ms:.3g} "
+            f"max_predict_ms_per_row={latency.limit_ms:g} cannot be kept: the fastest model, configuration "
+            f"{key.config_id} ({learner_of(learner)}), takes {takes_ms:.3g} ms for one row, {latency.fixed_ms:.3g} "
             "of them for reading it. It is the whole ensemble now.",
             stacklevel=5,
         )

@@ -3,62 +3,98 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
 
 from autopytorch_lite.history.trial import TrialKey
+
+SLOW = 0.95
+"""Quantile of the moments in which a limit is to be kept: where cores are shared, some are half as fast as others."""
 
 
 @dataclass(frozen=True)
 class Timing:
-    """How long a predictor takes for one row, medians of repeated calls.
+    """How long a predictor takes for one row, as multiples of what reading the row takes at the same moment.
+
+    Machines are faster at one moment than at another; these multiples are much the same at all of them.
 
     Attributes:
-        total_ms: from a raw row to the prediction.
-        member_ms: of its members' models alone.
+        read_ms: milliseconds of reading a row, at several moments.
+        total: from a raw row to the prediction.
+        members: its members' models alone.
     """
 
-    total_ms: float
-    member_ms: Mapping[TrialKey, float]
+    read_ms: Sequence[float]
+    total: float
+    members: Mapping[TrialKey, float]
 
     @property
-    def fixed_ms(self) -> float:
+    def fixed(self) -> float:
         """What is not the members': reading the row, averaging."""
-        return max(self.total_ms - sum(self.member_ms.values()), 0.0)
+        return max(self.total - sum(self.members.values()), 0.0)
+
+    @property
+    def member_ms(self) -> dict[TrialKey, float]:
+        """Milliseconds of each member's models at a moment of median speed."""
+        read_ms = float(np.median(self.read_ms))
+        return {key: multiple * read_ms for key, multiple in self.members.items()}
 
 
-@dataclass
 class Latency:
-    """A limit, and what has been measured so far.
+    """A limit, and what is known so far of the time that one row takes.
 
-    Trials record the least that they took where they were trained, beside other workers. Members of a loaded predictor
-    are measured again, alone; how the two relate corrects the records of the others.
+    Trials record it where they were trained, beside other workers. Members of a loaded predictor are measured again,
+    alone; how the two relate corrects the records of the others. All milliseconds are those of slow moments, as trials
+    and measurements have met them.
 
     Attributes:
         limit_ms: milliseconds that one row may take.
-        fixed_ms: milliseconds of a prediction that no member is to blame for.
-        factor: measured milliseconds for each recorded one.
-        member_ms: milliseconds of the members measured so far.
     """
 
-    limit_ms: float
-    fixed_ms: float = 0.0
-    factor: float = 1.0
-    member_ms: dict[TrialKey, float] = field(default_factory=dict)
+    def __init__(self, limit_ms: float, recorded: Mapping[TrialKey, float], read_ms: Iterable[float]):
+        """Nothing measured yet.
 
-    def of(self, key: TrialKey, recorded_ms: float) -> float:
-        """Milliseconds that a trial takes for one row, measured or expected."""
-        return self.member_ms.get(key, self.factor * recorded_ms)
+        Args:
+            limit_ms: milliseconds that one row may take.
+            recorded: what one row takes each trial, as a multiple of reading it; NaN where that is unknown.
+            read_ms: what reading a row took while the search went on.
+        """
+        self.limit_ms = limit_ms
+        self._recorded = recorded
+        self._read_ms = list(read_ms)
+        self._fixed = 0.0
+        self._measured: dict[TrialKey, float] = {}
+        self._correction = 1.0
 
-    def learn(self, timing: Timing, recorded_ms: Mapping[TrialKey, float]) -> None:
-        """Take in the timing of a predictor, and what its members had recorded.
+    @property
+    def fixed_ms(self) -> float:
+        """Milliseconds of a prediction that no member is to blame for; none before anything was measured."""
+        return self._ms(self._fixed)
+
+    def of(self, key: TrialKey) -> float:
+        """Milliseconds that a trial takes for one row, measured or expected; the limit where nothing is known."""
+        multiple = self._measured.get(key, self._correction * self._recorded[key])
+        return self._ms(multiple) if math.isfinite(multiple) else self.limit_ms
+
+    def total_ms(self, timing: Timing) -> float:
+        """Milliseconds that a measured predictor takes for one row."""
+        return self._ms(timing.total)
+
+    def learn(self, timing: Timing) -> None:
+        """Take in the timing of a predictor.
 
         What is fixed is the same for all predictors, so the least that was ever seen of it counts, and the members are
         charged with the rest.
         """
-        self.fixed_ms = min(self.fixed_ms or math.inf, timing.fixed_ms)
-        charged_ms, alone_ms = timing.total_ms - self.fixed_ms, sum(timing.member_ms.values())
-        self.member_ms.update({key: ms * charged_ms / alone_ms for key, ms in timing.member_ms.items()})
-        recorded = sum(recorded_ms[key] for key in timing.member_ms)
-        if recorded > 0:
-            self.factor = charged_ms / recorded
+        self._fixed = min(self._fixed, timing.fixed) if self._measured else timing.fixed
+        self._read_ms.extend(timing.read_ms)
+        charged, alone = timing.total - self._fixed, sum(timing.members.values())
+        self._measured.update({key: multiple * charged / alone for key, multiple in timing.members.items()})
+        recorded = sum(self._recorded[key] for key in timing.members)
+        if math.isfinite(recorded):
+            self._correction = charged / recorded
+
+    def _ms(self, multiple: float) -> float:
+        return multiple * float(np.quantile(self._read_ms, SLOW)) if self._read_ms else 0.0

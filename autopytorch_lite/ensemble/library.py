@@ -16,7 +16,7 @@ from autopytorch_lite.errors import HistoryError
 from autopytorch_lite.history.trial import Line, Proposed, TrialKey
 from autopytorch_lite.metrics import Metric
 from autopytorch_lite.pipeline.graph import learner_of
-from autopytorch_lite.pipeline.latency import PREDICT_MS
+from autopytorch_lite.pipeline.latency import PREDICT_MS, READ_MS
 from autopytorch_lite.types import Array, FloatArray
 
 N_CANDIDATES = 50
@@ -44,7 +44,8 @@ class Ensemble:
         n_candidates: how many trials it was selected from.
         best_single: the best candidate alone.
         best_single_loss: its loss on the same rows.
-        predict_ms: milliseconds that the ensemble takes for one row, where there is a limit on it and it was measured.
+        predict_ms: milliseconds that the ensemble takes for one row, where there is a limit on it: expected, then
+            measured. It has one model of all rows a member then.
         calibration: of the mean of the members.
         voters: which of a member's models vote, by position; all of those of members that are not named.
     """
@@ -108,11 +109,11 @@ class _Candidate(NamedTuple):
 
     Attributes:
         loss: on the out-of-fold rows.
-        predict_ms: milliseconds that one row takes, measured where it was trained; NaN where that was not recorded.
+        row_time: what one row takes where it was trained, as a multiple of reading it; NaN where that was not recorded.
     """
 
     loss: float
-    predict_ms: float
+    row_time: float
 
 
 @dataclass
@@ -145,6 +146,7 @@ class Library:
     _candidates: dict[TrialKey, _Candidate] = field(default_factory=dict)
     _learners: dict[int, str] = field(default_factory=dict)
     _predictions: dict[TrialKey, FloatArray] = field(default_factory=dict)
+    _read_ms: list[float] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self._candidates)
@@ -156,7 +158,10 @@ class Library:
             return False
         if not line.ok or line.loss is None:
             return False
-        self._candidates[line.key] = _Candidate(line.loss, float(line.info.get(PREDICT_MS, np.nan)))
+        read_ms = float(line.info.get(READ_MS, np.nan))
+        if np.isfinite(read_ms):
+            self._read_ms.append(read_ms)
+        self._candidates[line.key] = _Candidate(line.loss, float(line.info.get(PREDICT_MS, np.nan)) / read_ms)
         self._drop(self._repeated(line.key))
         self._drop(self._surplus())
         return line.key in self._candidates
@@ -197,14 +202,16 @@ class Library:
         if latency is None:
             selection = select(self._stacked(keys), self.targets, out_of_time=out_of_time, **options)
             return self._ensemble(keys, selection.weights if size == 1 else self._trusted(keys, selection.weights))
-        costs = np.array([self._predict_ms(key, latency) for key in keys])
+        costs = np.array([latency.of(key) for key in keys])
         left_ms = max(latency.limit_ms - latency.fixed_ms, costs.min())
         selection = select_within(
             self._stacked(keys), self.targets, costs=costs, max_cost=left_ms, out_of_time=out_of_time, **options
         )
         weights = selection.weights if size == 1 else self._hedged(keys, selection.weights)
-        is_within = costs[np.flatnonzero(weights)].sum() <= left_ms
-        return self._ensemble(keys, weights if is_within else selection.weights)
+        if costs[np.flatnonzero(weights)].sum() > left_ms:
+            weights = selection.weights
+        expected_ms = latency.fixed_ms + float(costs[np.flatnonzero(weights)].sum())
+        return replace(self._ensemble(keys, weights), predict_ms=expected_ms)
 
     def ranked(self) -> list[TrialKey]:
         """The candidates, best first; ties in the order of their keys."""
@@ -218,9 +225,10 @@ class Library:
         """Loss of candidates that vote with these weights, which sum to one."""
         return self.metric.loss(self.targets, calibration(self._vote(members)), self.sample_weight)
 
-    def recorded_ms(self, keys: Iterable[TrialKey]) -> dict[TrialKey, float]:
-        """Milliseconds that one row takes, as candidates have recorded them; nothing recorded counts as zero."""
-        return {key: float(np.nan_to_num(self._candidates[key].predict_ms)) for key in keys}
+    def latency(self, limit_ms: float) -> Latency:
+        """A limit on the time of one row, and what the trials have recorded of it."""
+        row_times = {key: candidate.row_time for key, candidate in self._candidates.items()}
+        return Latency(limit_ms, row_times, self._read_ms)
 
     def _trusted(self, keys: list[TrialKey], weights: FloatArray) -> FloatArray:
         """Weights that rely less on what these rows chose."""
@@ -248,11 +256,6 @@ class Library:
 
     def _vote(self, members: Sequence[Member]) -> FloatArray:
         return weighted_average([self._read(m.key) for m in members], [m.weight for m in members])
-
-    def _predict_ms(self, key: TrialKey, latency: Latency) -> float:
-        """What one row takes as far as is known; a trial that has recorded nothing is taken to need the whole limit."""
-        recorded = self._candidates[key].predict_ms
-        return latency.of(key, recorded if np.isfinite(recorded) else latency.limit_ms)
 
     def _repeated(self, key: TrialKey) -> TrialKey | None:
         """Of two budgets of one configuration that predict the same, the larger; one whose files are gone before that.

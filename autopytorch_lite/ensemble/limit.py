@@ -33,8 +33,8 @@ def select_under_limit(
 ) -> Served:
     """The best ensemble whose measured time for one row is within the limit; if there is none, the fastest one tried.
 
-    Each ensemble that is loaded corrects what is known of its members, and thereby the next selection; there is none
-    once a selection repeats itself.
+    Each ensemble that is loaded corrects what is known of its members and of the machine, and thereby the next
+    selection; there is none once a selection repeats itself.
 
     Args:
         library: the candidates.
@@ -49,29 +49,28 @@ def select_under_limit(
         ensemble = select(latency)
         if any(served.ensemble.members == ensemble.members for served in tried):
             break
-        served = _measured(ensemble, load(ensemble), rows)
-        latency.learn(served.timing, library.recorded_ms(key for key, _ in ensemble.members))
-        tried.append(served)
-    within = [served for served in tried if served.timing.total_ms <= latency.limit_ms]
+        tried.append(_measured(ensemble, load(ensemble), rows))
+        latency.learn(tried[-1].timing)
+    within = [served for served in tried if latency.total_ms(served.timing) <= latency.limit_ms]
     if within:
-        return min(within, key=lambda served: served.ensemble.loss)
-    fastest = min(tried, key=lambda served: served.timing.total_ms)
-    return _pruned(fastest, library, rows, latency.limit_ms)
+        best = min(within, key=lambda served: served.ensemble.loss)
+    else:
+        best = _pruned(min(tried, key=lambda served: served.timing.total), library, latency, rows)
+    return best._replace(ensemble=replace(best.ensemble, predict_ms=latency.total_ms(best.timing)))
 
 
 def _measured(ensemble: Ensemble, predictor: EnsemblePredictor, rows: Sequence[Any]) -> Served:
-    timing = predictor.timing(rows)
-    return Served(replace(ensemble, predict_ms=timing.total_ms), predictor, timing)
+    return Served(ensemble, predictor, predictor.timing(rows))
 
 
-def _pruned(served: Served, library: Library, rows: Sequence[Any], limit_ms: float) -> Served:
+def _pruned(served: Served, library: Library, latency: Latency, rows: Sequence[Any]) -> Served:
     """The same ensemble without the members that take most time for their weight, as many as it takes."""
-    while served.timing.total_ms > limit_ms and len(served.ensemble.members) > 1:
-        left, expected_ms = list(served.ensemble.members), served.timing.total_ms
-        while expected_ms > limit_ms and len(left) > 1:
-            worst = max(left, key=lambda member: served.timing.member_ms[member.key] / member.weight)
+    while latency.total_ms(served.timing) > latency.limit_ms and len(served.ensemble.members) > 1:
+        left, timing = list(served.ensemble.members), served.timing
+        while latency.total_ms(timing) > latency.limit_ms and len(left) > 1:
+            worst = max(left, key=lambda member: served.timing.members[member.key] / member.weight)
             left.remove(worst)
-            expected_ms -= served.timing.member_ms[worst.key]
+            timing = replace(timing, total=timing.total - timing.members[worst.key])
         members = reweighted(left)
         ensemble = replace(served.ensemble, members=members, loss=library.loss(members, served.ensemble.calibration))
         served = _measured(ensemble, served.predictor.with_weights(dict(members)), rows)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,7 @@ from autopytorch_lite.ensemble.calibration import UNCHANGED, Calibration
 from autopytorch_lite.ensemble.latency import Timing
 from autopytorch_lite.ensemble.selection import weighted_average
 from autopytorch_lite.history.trial import TrialKey
-from autopytorch_lite.pipeline.latency import times_ms
+from autopytorch_lite.pipeline.latency import read_twice
 from autopytorch_lite.pipeline.learner import Learner
 from autopytorch_lite.types import Array, FloatArray
 
@@ -32,6 +31,11 @@ MAX_ROWS_AT_ONCE = 10_000
 
 MIN_ROWS_AT_ONCE = 1_000
 """Rows that each thread gets, at least: below, starting one takes as long as a model."""
+
+SECONDS_OF_MOMENT = 0.2
+"""How long calls are timed whose medians count as one moment of the machine."""
+
+MIN_MOMENTS = 3
 
 
 @cache
@@ -88,21 +92,39 @@ class EnsemblePredictor:
         with ThreadPoolExecutor(max_workers=n_threads) as threads:
             return np.concatenate(list(threads.map(self._predict_encoded, parts)))
 
-    def timing(self, rows: Sequence[Any]) -> Timing:
+    def timing(self, rows: Sequence[Any], *, seconds: float = 0.6) -> Timing:
         """How long one row takes, all in all and each member alone.
 
-        Of a few medians the least counts: it is the one that other programs disturbed least.
+        All parts take turns, so that each meets the same moments of the machine.
 
         Args:
             rows: tables of one row each, like the one learnt from.
+            seconds: about how long to measure; every part is called three times at least, after a call before them.
         """
-        tables = [self.schema.encode(row) for row in rows]
-        total_ms = min(
-            statistics.median(times_ms(lambda i: self.predict(rows[i % len(rows)]), n_calls=20, max_seconds=0.1))
-            for _ in range(3)
-        )
-        alone = {member.key: self.with_weights({member.key: 1.0}) for member in self.members}
-        return Timing(total_ms, {key: predictor._encoded_ms(tables) for key, predictor in alone.items()})
+        alone = [self.with_weights({member.key: 1.0}) for member in self.members]
+        self._turn_ms(rows[0], alone)
+        moments: list[FloatArray] = []
+        end = time.monotonic() + seconds
+        while len(moments) < MIN_MOMENTS or time.monotonic() < end:
+            turns: list[list[float]] = []
+            until = time.monotonic() + SECONDS_OF_MOMENT
+            while not turns or time.monotonic() < until:
+                turns.append(self._turn_ms(rows[len(turns) % len(rows)], alone))
+            moments.append(np.median(turns, axis=0))
+        read_ms, *parts_ms = np.array(moments).T
+        total, *members = (float(np.median(ms / read_ms)) for ms in parts_ms)
+        keys = (member.key for member in self.members)
+        return Timing(read_ms.tolist(), total, dict(zip(keys, members, strict=True)))
+
+    def _turn_ms(self, row: Any, alone: Sequence[EnsemblePredictor]) -> list[float]:
+        """Milliseconds of reading a row again, of reading and predicting it, and of each member's predicting it."""
+        first_s, again_s, table = read_twice(self.schema, row)
+        times = [time.perf_counter()]
+        for predictor in (self, *alone):
+            predictor._predict_encoded(table)
+            times.append(time.perf_counter())
+        whole_s, *alone_s = (end - start for start, end in pairwise(times))
+        return [1000 * s for s in (again_s, first_s + whole_s, *alone_s)]
 
     def model_seconds(self, table: EncodedTable) -> dict[TrialKey, float]:
         """Processor seconds that one model of each member takes for the rows."""
@@ -145,11 +167,6 @@ class EnsemblePredictor:
 
     def _openmp(self) -> ThreadpoolController:
         return _openmp(frozenset(type(learner) for member in self.members for learner in member.learners))
-
-    def _encoded_ms(self, tables: Sequence[EncodedTable]) -> float:
-        """Milliseconds for a row that is encoded already."""
-        times = times_ms(lambda i: self._predict_encoded(tables[i % len(tables)]), n_calls=9, max_seconds=0.03)
-        return statistics.median(times)
 
     def predict_labels(self, X: Any, *, owner: str = "EnsemblePredictor") -> Array:
         """Labels as they came in, shape (n_rows,); or values, shape (n_rows,) or (n_rows, n_targets)."""

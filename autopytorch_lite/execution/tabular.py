@@ -17,7 +17,7 @@ from autopytorch_lite.history.limits import epoch_above
 from autopytorch_lite.metrics import Metric, standard_metrics
 from autopytorch_lite.pipeline.build import build_learner
 from autopytorch_lite.pipeline.graph import Choice
-from autopytorch_lite.pipeline.latency import PREDICT_MS, one_row_ms
+from autopytorch_lite.pipeline.latency import PREDICT_MS, READ_MS, row_ms
 from autopytorch_lite.pipeline.learner import FitOutcome, FitSettings, Learner, Rows
 from autopytorch_lite.types import Config, FloatArray, IntArray
 
@@ -71,8 +71,9 @@ class TabularObjective:
             unseen = outcomes[-1].val_predictions
             predictions.append(learner.predict(val.table) if unseen is None else unseen)
         result = self._score(dataset, np.concatenate(predictions), outcomes, checkpoint.folder)
-        predict_ms = len(dataset.folds) * one_row_ms(learner, val.table)
-        return replace(result, info={**result.info, PREDICT_MS: predict_ms})
+        read_ms, predict_ms = row_ms(learner, dataset.schema, val.table)
+        times = {READ_MS: read_ms, PREDICT_MS: len(dataset.folds) * predict_ms}
+        return replace(result, info={**result.info, **times})
 
     def _fit_fold(
         self,

@@ -15,7 +15,7 @@ import numpy as np
 from autopytorch_lite.history.trial import Finished, Line, Proposed, line_from_json
 
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-_MEASURED_INFO = ("peak_memory_mb", "predict_ms", "seconds")
+_MEASURED_INFO = ("peak_memory_mb", "predict_ms", "read_ms", "seconds")
 
 
 def to_plain(value: Any) -> Any:

@@ -1,39 +1,54 @@
-"""How long predicting takes: the same call again and again."""
+"""How long a row takes to predict, and beside it, how fast the machine is at that moment."""
 
 from __future__ import annotations
 
+import statistics
 import time
-from collections.abc import Callable
+from typing import Any
 
-from autopytorch_lite.data.schema import EncodedTable
+from autopytorch_lite.data.schema import EncodedTable, TableSchema
 from autopytorch_lite.pipeline.learner import Learner
 
 PREDICT_MS = "predict_ms"
 """Where the record of a trial says how many milliseconds one row takes it, all folds together."""
 
+READ_MS = "read_ms"
+"""Where the record of a trial says how many milliseconds reading a row took then, which is the same work for all."""
 
-def times_ms(call: Callable[[int], object], *, n_calls: int, max_seconds: float) -> list[float]:
-    """Milliseconds that `call(0)`, `call(1)`, ... take; a call before them loads what is loaded once.
+N_CALLS = 5
+
+MAX_SECONDS = 0.02
+
+
+def row_ms(learner: Learner, schema: TableSchema, table: EncodedTable) -> tuple[float, float]:
+    """Milliseconds that reading a row takes, and that a fitted learner then takes to predict it: medians, in turns.
 
     Args:
-        call: is given the number of the call.
-        n_calls: how often, at most.
-        max_seconds: after which no further call begins; one is timed in any case.
+        learner: a fitted one.
+        schema: reads raw rows.
+        table: whose first rows are read and predicted.
     """
-    call(0)
-    times: list[float] = []
-    while len(times) < n_calls and (not times or sum(times) < 1000 * max_seconds):
+    raw = schema.decode(table.take(slice(0, 5)))
+    rows = [raw[i : i + 1] for i in range(len(raw))]
+    turns: list[tuple[float, float]] = []
+    begin = time.perf_counter()
+    while len(turns) <= N_CALLS and (len(turns) < 2 or time.perf_counter() - begin < MAX_SECONDS):
+        _, read_s, encoded = read_twice(schema, rows[len(turns) % len(rows)])
         start = time.perf_counter()
-        call(len(times))
-        times.append(1000 * (time.perf_counter() - start))
-    return times
+        learner.predict(encoded)
+        turns.append((read_s, time.perf_counter() - start))
+    read_s, predict_s = (statistics.median(times) for times in zip(*turns[1:], strict=True))
+    return 1000 * read_s, 1000 * predict_s
 
 
-def one_row_ms(learner: Learner, table: EncodedTable) -> float:
-    """Milliseconds that a fitted learner takes for one row, one of `table`'s first ones after the other.
+def read_twice(schema: TableSchema, row: Any) -> tuple[float, float, EncodedTable]:
+    """A row read, and the seconds that it took for the first and for the second time.
 
-    The fastest call counts, as other workers disturb the rest: who looks too fast is measured again before anybody
-    relies on it, who looks too slow never is.
+    How long the first takes depends on what ran before it: models displace it from the processor's caches, large ones
+    more than small ones. The second tells the speed of the machine, wherever it is measured.
     """
-    rows = [table.take(slice(i, i + 1)) for i in range(min(len(table), 5))]
-    return min(times_ms(lambda i: learner.predict(rows[i % len(rows)]), n_calls=7, max_seconds=0.02))
+    start = time.perf_counter()
+    schema.encode(row)
+    middle = time.perf_counter()
+    encoded = schema.encode(row)
+    return middle - start, time.perf_counter() - middle, encoded

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autopytorch_lite.ensemble.latency import Latency
 from autopytorch_lite.ensemble.library import Ensemble, Library
 from autopytorch_lite.errors import HistoryError
 from autopytorch_lite.history.files import TrialFiles
@@ -152,7 +151,7 @@ def _selection(run: RunRecord, library: Library, without: Collection[str] = ()) 
         size=asked.get("ensemble_size", len(library) or 1),
         seed=asked.get("seed", 0),
         out_of_time=lambda: time.monotonic() > end,
-        latency=None if limit_ms is None else Latency(limit_ms),
+        latency=None if limit_ms is None else library.latency(limit_ms),
         without=without,
     )
 

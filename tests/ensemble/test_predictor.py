@@ -1,5 +1,6 @@
 """Predicting with an ensemble: the weighted mean of its models, however the work is shared out."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -92,10 +93,13 @@ def test_several_threads_may_predict_at_once(predictor):
 
 def test_timing_names_every_member(predictor):
     X, _ = frame_of(3)
-    timing = predictor.timing([X.iloc[[i]] for i in range(3)])
-    assert set(timing.member_ms) == {member.key for member in predictor.members}
-    assert min(timing.member_ms.values()) > 0
-    assert timing.total_ms == pytest.approx(sum(timing.member_ms.values()) + timing.fixed_ms, rel=1)
+    start = time.perf_counter()
+    timing = predictor.timing([X.iloc[[i]] for i in range(3)], seconds=0.5)
+    assert 0.5 <= time.perf_counter() - start < 5
+    assert set(timing.member_ms) == set(timing.members) == {member.key for member in predictor.members}
+    assert min(timing.members.values()) > 0
+    assert len(timing.read_ms) >= 3 and min(timing.read_ms) > 0
+    assert timing.total == pytest.approx(sum(timing.members.values()) + timing.fixed, rel=1)
 
 
 def test_weights_can_be_given_anew(predictor):
