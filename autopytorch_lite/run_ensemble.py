@@ -29,6 +29,7 @@ from autopytorch_lite.history.events import Callback, Event, EventKind
 from autopytorch_lite.history.store import read_json, write_json_atomic
 from autopytorch_lite.history.trial import Line, Proposed, TrialKey
 from autopytorch_lite.pipeline.graph import learner_of
+from autopytorch_lite.pipeline.latency import raw_rows
 from autopytorch_lite.stored_run import StoredRun
 
 N_TIMED_ROWS = 1_000
@@ -153,8 +154,7 @@ class RunEnsemble:
         """Rows as they are predicted, one a table, to measure with."""
         data = self.run.dataset
         at = np.linspace(0, len(data) - 1, min(10, len(data))).astype(int)
-        table = data.schema.decode(data.table.take(at))
-        return [table[i : i + 1] for i in range(len(at))]
+        return raw_rows(data.schema, data.table.take(at))
 
     def _warn_above(self, latency: Latency, served: Served) -> None:
         takes_ms = latency.total_ms(served.timing)
@@ -164,8 +164,8 @@ class RunEnsemble:
         learner = served.predictor.members[0].learners[0].config
         warnings.warn(
             f"max_predict_ms_per_row={latency.limit_ms:g} cannot be kept: the fastest model, configuration "
-            f"{key.config_id} ({learner_of(learner)}), takes {takes_ms:.3g} ms for one row, {latency.fixed_ms:.3g} "
-            "of them for reading it. It is the whole ensemble now.",
+            f"{key.config_id} ({learner_of(learner)}), takes up to {takes_ms:.3g} ms for one row, "
+            f"{latency.fixed_ms:.3g} of them for reading it. It is the whole ensemble now.",
             stacklevel=5,
         )
 

@@ -11,7 +11,12 @@ import numpy as np
 from autopytorch_lite.history.trial import TrialKey
 
 SLOW = 0.95
-"""Quantile of the moments in which a limit is to be kept: where cores are shared, some are half as fast as others."""
+"""Quantile of the moments seen that counts as slow: where cores are shared, some are half as fast as others."""
+
+FAST = 0.1
+
+SLOW_OVER_FAST = 1.5
+"""How much longer slow moments take than fast ones at least, even where a search has met none."""
 
 
 @dataclass(frozen=True)
@@ -97,4 +102,7 @@ class Latency:
             self._correction = charged / recorded
 
     def _ms(self, multiple: float) -> float:
-        return multiple * float(np.quantile(self._read_ms, SLOW)) if self._read_ms else 0.0
+        if not self._read_ms:
+            return 0.0
+        fast_ms, slow_ms = np.quantile(self._read_ms, [FAST, SLOW])
+        return multiple * float(max(slow_ms, SLOW_OVER_FAST * fast_ms))

@@ -6,6 +6,8 @@ import statistics
 import time
 from typing import Any
 
+import pandas as pd
+
 from autopytorch_lite.data.schema import EncodedTable, TableSchema
 from autopytorch_lite.pipeline.learner import Learner
 
@@ -28,8 +30,7 @@ def row_ms(learner: Learner, schema: TableSchema, table: EncodedTable) -> tuple[
         schema: reads raw rows.
         table: whose first rows are read and predicted.
     """
-    raw = schema.decode(table.take(slice(0, 5)))
-    rows = [raw[i : i + 1] for i in range(len(raw))]
+    rows = raw_rows(schema, table.take(slice(0, 5)))
     turns: list[tuple[float, float]] = []
     begin = time.perf_counter()
     while len(turns) <= N_CALLS and (len(turns) < 2 or time.perf_counter() - begin < MAX_SECONDS):
@@ -39,6 +40,18 @@ def row_ms(learner: Learner, schema: TableSchema, table: EncodedTable) -> tuple[
         turns.append((read_s, time.perf_counter() - start))
     read_s, predict_s = (statistics.median(times) for times in zip(*turns[1:], strict=True))
     return 1000 * read_s, 1000 * predict_s
+
+
+def raw_rows(schema: TableSchema, table: EncodedTable) -> list[Any]:
+    """Raw tables of one row each.
+
+    The columns of a frame are arrays of their own, as they are where it was read from a file; one array of all numbers
+    would be read in half the time.
+    """
+    raw = schema.decode(table)
+    if isinstance(raw, pd.DataFrame):
+        raw = pd.DataFrame(dict(raw.items()), copy=False)
+    return [raw[i : i + 1] for i in range(len(table))]
 
 
 def read_twice(schema: TableSchema, row: Any) -> tuple[float, float, EncodedTable]:

@@ -113,7 +113,7 @@ def _loss_tiles(run: RunRecord) -> list[dict[str, str]]:
     if run.ensemble is not None:
         size = counted(len(run.ensemble["members"]), "model")
         predict_ms = run.ensemble.get("predict_ms")
-        size += "" if predict_ms is None else f", {predict_ms:.3g} ms for a row"
+        size += "" if predict_ms is None else f", up to {predict_ms:.3g} ms for a row"
         best = run.ensemble.get("best_single") or {}
         return [
             {"label": f"ensemble, {run.loss_label}", "value": measured(run.ensemble["loss"]), "note": f"{size}"},

@@ -25,7 +25,7 @@ def ensemble_text(run: RunRecord) -> str:
     lines = [
         f"Ensemble of {counted(len(weights), 'model')}: validation {loss_words(run.metric)} "
         f"{measured(run.ensemble['loss'])}, best single model {measured(best.get('loss'))}"
-        + ("" if predict_ms is None else f", {predict_ms:.3g} ms for one row")
+        + ("" if predict_ms is None else f", up to {predict_ms:.3g} ms for one row")
     ]
     lines += _calibration_words(run.calibration)
     n_refitted = len(run.ensemble.get("refitted", ()))

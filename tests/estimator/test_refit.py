@@ -9,6 +9,7 @@ from sklearn.datasets import make_classification
 
 from autopytorch_lite import AutoTabularClassifier, load
 from autopytorch_lite.ensemble.loading import N_TRAININGS, refitted_files
+from autopytorch_lite.ensemble.predictor import EnsemblePredictor
 from autopytorch_lite.estimator import MIN_ROWS_TO_REFIT_FOLDS
 from autopytorch_lite.execution.refit import MIN_WEIGHT, MIN_WEIGHT_AGAIN
 from autopytorch_lite.execution.tabular import rows_of
@@ -175,7 +176,15 @@ def test_networks_that_were_trained_several_times_began_differently(timed):
         assert not np.allclose(first, second)
 
 
-def test_a_limit_that_comes_later_leaves_one_of_several(timed):
+def test_a_limit_that_comes_later_leaves_one_of_several(timed, monkeypatch):
+    measured, timing = [], EnsemblePredictor.timing
+
+    def spy(predictor, rows):
+        measured.extend(len(member.learners) for member in predictor.members)
+        return timing(predictor, rows)
+
+    monkeypatch.setattr(EnsemblePredictor, "timing", spy)
     run_dir = timed._run.directory.path
     limited = AutoTabularClassifier.resume(run_dir, time_limit=1, max_predict_ms_per_row=1000.0, verbose=0)
     assert {len(member.learners) for member in limited.predictor_.members} == {1}
+    assert set(measured) == {1}, "what was measured is what predicts"
