@@ -14,6 +14,7 @@ SLOW = 0.95
 """Quantile of the moments seen that counts as slow: where cores are shared, some are half as fast as others."""
 
 FAST = 0.1
+"""Quantile that counts as fast."""
 
 SLOW_OVER_FAST = 1.5
 """How much longer slow moments take than fast ones at least, even where a search has met none."""

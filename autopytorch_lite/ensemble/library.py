@@ -44,8 +44,8 @@ class Ensemble:
         n_candidates: how many trials it was selected from.
         best_single: the best candidate alone.
         best_single_loss: its loss on the same rows.
-        predict_ms: milliseconds that the ensemble takes for one row, where there is a limit on it: expected, then
-            measured. It has one model of all rows a member then.
+        predict_ms: milliseconds that the ensemble takes for one row in slow moments, where there is a limit on it:
+            expected, then measured. It has one model of all rows a member then.
         calibration: of the mean of the members.
         voters: which of a member's models vote, by position; all of those of members that are not named.
     """
