@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from autopytorch_lite.history.limits import epoch_above
 from autopytorch_lite.metrics import Metric, standard_metrics
 from autopytorch_lite.pipeline.build import build_learner
 from autopytorch_lite.pipeline.graph import Choice
-from autopytorch_lite.pipeline.latency import PREDICT_MS, READ_MS, row_ms
+from autopytorch_lite.pipeline.latency import PREDICT_MS, READ_MS, raw_rows, row_ms
 from autopytorch_lite.pipeline.learner import FitOutcome, FitSettings, Learner, Rows
 from autopytorch_lite.types import Config, FloatArray, IntArray
 
@@ -71,7 +72,7 @@ class TabularObjective:
             unseen = outcomes[-1].val_predictions
             predictions.append(learner.predict(val.table) if unseen is None else unseen)
         result = self._score(dataset, np.concatenate(predictions), outcomes, checkpoint.folder)
-        read_ms, predict_ms = row_ms(learner, dataset.schema, val.table)
+        read_ms, predict_ms = row_ms(learner, dataset.schema, _few_raw_rows(self.data_folder, self.fingerprint))
         times = {READ_MS: read_ms, PREDICT_MS: len(dataset.folds) * predict_ms}
         return replace(result, info={**result.info, **times})
 
@@ -152,6 +153,7 @@ def forget_rows() -> None:
 def load_dataset(data_folder: str, fingerprint: str) -> Dataset:
     """The data set, once per worker process; the fingerprint keeps two data sets in one folder apart."""
     _fold_rows.cache_clear()
+    _few_raw_rows.cache_clear()
     return Dataset.load(Path(data_folder), mmap=True)
 
 
@@ -160,6 +162,13 @@ def _fold_rows(data_folder: str, fingerprint: str, fold: int) -> tuple[Rows, Row
     dataset = load_dataset(data_folder, fingerprint)
     train_idx, val_idx = dataset.folds[fold].train_idx, dataset.folds[fold].val_idx
     return rows_of(dataset, train_idx), rows_of(dataset, val_idx)
+
+
+@lru_cache(maxsize=1)
+def _few_raw_rows(data_folder: str, fingerprint: str) -> list[Any]:
+    """Rows as they are predicted, to time models with."""
+    dataset = load_dataset(data_folder, fingerprint)
+    return raw_rows(dataset.schema, dataset.table.take(slice(0, 5)))
 
 
 def rows_of(dataset: Dataset, idx: IntArray) -> Rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -24,15 +25,14 @@ MAX_SECONDS = 0.02
 """After which it does not begin again; once it does in any case."""
 
 
-def row_ms(learner: Learner, schema: TableSchema, table: EncodedTable) -> tuple[float, float]:
+def row_ms(learner: Learner, schema: TableSchema, rows: Sequence[Any]) -> tuple[float, float]:
     """Milliseconds that reading a row takes, and that a fitted learner then takes to predict it: medians, in turns.
 
     Args:
         learner: a fitted one.
         schema: reads raw rows.
-        table: whose first rows are read and predicted.
+        rows: raw tables of one row each.
     """
-    rows = raw_rows(schema, table.take(slice(0, 5)))
     learner.predict(schema.encode(rows[0]))
     turns: list[tuple[float, float]] = []
     begin = time.perf_counter()

@@ -32,7 +32,7 @@ def dataset():
 def test_a_trial_records_reading_and_predicting_apart(dataset, monkeypatch):
     monkeypatch.setattr(latency, "MAX_SECONDS", 10.0)
     learner = Sleeper(2.0)
-    read_ms, predict_ms = row_ms(learner, dataset.schema, dataset.table)
+    read_ms, predict_ms = row_ms(learner, dataset.schema, raw_rows(dataset.schema, dataset.table))
     assert 0 < read_ms < 100
     assert 2.0 <= predict_ms < 100, "the first call does not count"
     assert set(learner.n_rows) == {1}
@@ -41,7 +41,7 @@ def test_a_trial_records_reading_and_predicting_apart(dataset, monkeypatch):
 
 def test_a_slow_model_is_called_twice_only(dataset):
     learner = Sleeper(3 * 1000 * MAX_SECONDS)
-    _, predict_ms = row_ms(learner, dataset.schema, dataset.table)
+    _, predict_ms = row_ms(learner, dataset.schema, raw_rows(dataset.schema, dataset.table))
     assert learner.n_calls == 2
     assert predict_ms >= learner.ms
 
