@@ -35,7 +35,7 @@ MIN_ROWS_AT_ONCE = 1_000
 SECONDS_OF_MOMENT = 0.2
 """How long calls are timed whose medians count as one moment of the machine."""
 
-MIN_MOMENTS = 3
+N_MOMENTS = 3
 
 
 @cache
@@ -92,20 +92,18 @@ class EnsemblePredictor:
         with ThreadPoolExecutor(max_workers=n_threads) as threads:
             return np.concatenate(list(threads.map(self._predict_encoded, parts)))
 
-    def timing(self, rows: Sequence[Any], *, seconds: float = 0.6) -> Timing:
+    def timing(self, rows: Sequence[Any]) -> Timing:
         """How long one row takes, all in all and each member alone.
 
         All parts take turns, so that each meets the same moments of the machine.
 
         Args:
             rows: tables of one row each, like the one learnt from.
-            seconds: about how long to measure; every part is called three times at least, after a call before them.
         """
         alone = [self.with_weights({member.key: 1.0}) for member in self.members]
         self._turn_ms(rows[0], alone)
         moments: list[FloatArray] = []
-        end = time.monotonic() + seconds
-        while len(moments) < MIN_MOMENTS or time.monotonic() < end:
+        for _ in range(N_MOMENTS):
             turns: list[list[float]] = []
             until = time.monotonic() + SECONDS_OF_MOMENT
             while not turns or time.monotonic() < until:

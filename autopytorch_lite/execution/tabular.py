@@ -147,6 +147,7 @@ def forget_rows() -> None:
     """Let go of the rows that an objective keeps in this process for its next evaluation."""
     load_dataset.cache_clear()
     _fold_rows.cache_clear()
+    _few_raw_rows.cache_clear()
 
 
 @lru_cache(maxsize=1)
